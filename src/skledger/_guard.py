@@ -1,0 +1,167 @@
+"""Containment: what fails on our side never reaches the user's training.
+
+Three things that every room shares: `contain`, which turns an exception of ours into one log
+line; `switch`, which every hook asks first; and `thread`, which knows whether a hooked call is
+already under way, because estimators fit estimators and only the outermost call counts.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from types import TracebackType
+from typing import Any
+
+__all__ = [
+    "Switch",
+    "contain",
+    "failure_text",
+    "log_failures",
+    "logger",
+    "report",
+    "switch",
+    "thread",
+]
+
+#: Failures of one fit that its log line names; it counts the rest.
+SHOWN_FAILURES = 3
+
+logger = logging.getLogger("skledger")
+
+#: Every exception that was contained is also appended here, when it is a list. The test suite
+#: puts one, so that a swallowed error fails the test which caused it.
+swallowed: list[BaseException] | None = None
+
+
+class contain:  # noqa: N801 - reads as a statement: ``with contain("the params"):``
+    """Turn an exception of ours into one log line.
+
+    ``BaseException`` (``KeyboardInterrupt``, ``SystemExit``) passes: those are the user's.
+
+    Parameters
+    ----------
+    what : str
+        What is lost when the block fails, as the object of "could not book ...".
+
+    Attributes
+    ----------
+    failed : bool
+        Whether the block was left by an exception.
+    """
+
+    __slots__ = ("failed", "what")
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self.failed = False
+
+    def __enter__(self) -> contain:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        self.failed = True
+        report(self.what, error)
+        return True
+
+
+def report(what: str, error: BaseException) -> None:
+    """Write the log line for a failure of ours; the traceback goes to DEBUG.
+
+    Inside a fit the failures are kept, for the fit writes one line for all of them.
+    """
+    if swallowed is not None:
+        swallowed.append(error)
+    logger.debug("where it failed to book %s:", what, exc_info=error)
+    first_line = (str(error).strip().splitlines() or [""])[0]
+    failure = f"{what}: {type(error).__name__}: {first_line}"
+    if thread.failures is None:
+        log_failures([failure])
+    else:
+        thread.failures.append(failure)
+
+
+def log_failures(failures: list[str]) -> None:
+    """Write one line for what went wrong in one place."""
+    if failures:
+        logger.warning("could not book %s", failure_text(failures))
+
+
+def failure_text(failures: list[str]) -> str:
+    """Return the first failures, and how many more there were."""
+    more = len(failures) - SHOWN_FAILURES
+    shown = "; ".join(failures[:SHOWN_FAILURES])
+    return f"{shown}; and {more} more" if more > 0 else shown
+
+
+class Switch:
+    """What is true for the whole process: whether hooks listen, and how many fits are running.
+
+    Attributes
+    ----------
+    enabled : bool
+        Every hook asks this first; installed is not enabled.
+    fits : int
+        Outermost fits under way. The background writer waits while there are some.
+    started : int
+        Outermost fits so far.
+    """
+
+    def __init__(self) -> None:
+        self.enabled = False
+        self.fits = 0
+        self.started = 0
+        self._lock = threading.Lock()
+
+    def fit_started(self) -> None:
+        """Count an outermost fit in."""
+        with self._lock:
+            self.fits += 1
+            self.started += 1
+
+    def fit_ended(self) -> None:
+        """Count an outermost fit out."""
+        with self._lock:
+            self.fits -= 1
+
+    def after_fork(self) -> None:
+        """Make a child that was forked by a running fit passive: the parent books that fit."""
+        self._lock = threading.Lock()
+        if self.fits:
+            self.enabled = False
+            self.fits = 0
+
+
+class _Thread(threading.local):
+    """What is true for one thread.
+
+    Attributes
+    ----------
+    depth : int
+        Hooked calls under way; greater than 0 inside a fit that is being booked.
+    warned : list or None
+        Collects the warnings that the outermost fit raises.
+    failures : list of str or None
+        Collects what could not be booked of the outermost fit, for one log line.
+    births : int
+        Estimator classes being created in this thread.
+    """
+
+    depth: int = 0
+    failures: list[str] | None = None
+    births: int = 0
+    warned: list[Any] | None = None
+
+
+switch = Switch()
+thread = _Thread()
+
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=switch.after_fork)

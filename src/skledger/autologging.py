@@ -1,0 +1,193 @@
+"""``autolog()``: the switch and its configuration."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+from skledger._guard import logger, switch
+from skledger.errors import InvalidParameterError
+
+__all__ = ["Config", "autolog"]
+
+FORMATS = ("cloudpickle", "pickle", "skops")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What `autolog` was asked for; see there."""
+
+    log_input_examples: bool = False
+    log_model_signatures: bool = True
+    log_models: bool = True
+    log_datasets: bool = True
+    disable: bool = False
+    exclusive: bool = False
+    disable_for_unsupported_versions: bool = False
+    silent: bool = False
+    max_tuning_runs: int | None = None
+    log_post_training_metrics: bool = True
+    serialization_format: str = "cloudpickle"
+    registered_model_name: str | None = None
+    pos_label: Any = None
+    extra_tags: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.max_tuning_runs is not None and self.max_tuning_runs < 0:
+            raise InvalidParameterError(
+                f"`max_tuning_runs` must be non-negative, instead got {self.max_tuning_runs}. "
+                "None books every candidate."
+            )
+        if self.serialization_format not in FORMATS:
+            raise InvalidParameterError(
+                f"serialization_format is one of {', '.join(map(repr, FORMATS))}, "
+                f"not {self.serialization_format!r}."
+            )
+        if not isinstance(self.extra_tags, Mapping):
+            raise InvalidParameterError(
+                f"extra_tags is a mapping of names to values, not {self.extra_tags!r}."
+            )
+
+
+_current = Config(disable=True)
+
+
+class _Restore:
+    """What `autolog` returns: a context manager that puts the configuration before it back."""
+
+    def __init__(self, before: Config) -> None:
+        self._before = before
+
+    def __enter__(self) -> _Restore:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        _apply(self._before)
+
+    def __repr__(self) -> str:
+        if not switch.enabled:
+            return "skledger: autologging is off"
+        from skledger.tracking.session import get_tracking_uri
+
+        return f"skledger: autologging to {get_tracking_uri()}"
+
+
+def autolog(
+    log_input_examples: bool = False,
+    log_model_signatures: bool = True,
+    log_models: bool = True,
+    log_datasets: bool = True,
+    disable: bool = False,
+    exclusive: bool = False,
+    disable_for_unsupported_versions: bool = False,
+    silent: bool = False,
+    max_tuning_runs: int | None = None,
+    log_post_training_metrics: bool = True,
+    serialization_format: str = "cloudpickle",
+    registered_model_name: str | None = None,
+    pos_label: Any = None,
+    extra_tags: Mapping[str, str] | None = None,
+) -> _Restore:
+    """Book every fit of a scikit-learn estimator as a run, from now on.
+
+    Calling it again only changes the configuration. As a context manager
+    (``with skledger.autolog(): ...``) it puts back what was there before.
+
+    Parameters
+    ----------
+    log_input_examples : bool, default=False
+        Taken for compatibility; no example is stored yet.
+    log_model_signatures : bool, default=True
+        Taken for compatibility; no signature is stored yet.
+    log_models : bool, default=True
+        Store the fitted model, so that it loads again.
+    log_datasets : bool, default=True
+        Taken for compatibility; data sets are not described yet.
+    disable : bool, default=False
+        Stop: every method is given back to its class.
+    exclusive : bool, default=False
+        Book fits in runs of their own even inside a run of yours.
+    disable_for_unsupported_versions : bool, default=False
+        Do nothing under a scikit-learn older than 1.6.
+    silent : bool, default=False
+        Write no log lines.
+    max_tuning_runs : int, optional
+        Taken for compatibility; the candidates of a search make no child runs yet.
+    log_post_training_metrics : bool, default=True
+        Taken for compatibility; metrics computed after the fit are not booked yet.
+    serialization_format : {"cloudpickle", "pickle"}, default="cloudpickle"
+        How models are stored.
+    registered_model_name : str, optional
+        Taken for compatibility; nothing is registered yet.
+    pos_label : object, optional
+        The positive class of a binary target; precision, recall and F1 are then its own.
+    extra_tags : mapping of str to str, optional
+        Tags for every run that autologging makes.
+
+    Returns
+    -------
+    context manager
+        May be ignored.
+
+    Raises
+    ------
+    InvalidParameterError
+        When an argument has a value that means nothing.
+    """
+    before = _current
+    _apply(
+        Config(
+            log_input_examples=log_input_examples,
+            log_model_signatures=log_model_signatures,
+            log_models=log_models,
+            log_datasets=log_datasets,
+            disable=disable,
+            exclusive=exclusive,
+            disable_for_unsupported_versions=disable_for_unsupported_versions,
+            silent=silent,
+            max_tuning_runs=max_tuning_runs,
+            log_post_training_metrics=log_post_training_metrics,
+            serialization_format=serialization_format,
+            registered_model_name=registered_model_name,
+            pos_label=pos_label,
+            extra_tags={} if extra_tags is None else extra_tags,
+        )
+    )
+    return _Restore(before)
+
+
+def _apply(config: Config) -> None:
+    """Put a configuration into force: install or remove the hooks, set the switch."""
+    global _current
+    from skledger.hooks import estimators, warned, workers
+    from skledger.ledger.fits import FitLedger
+
+    _current = config
+    logger.setLevel(logging.CRITICAL if config.silent else logging.NOTSET)
+    if config.disable or (config.disable_for_unsupported_versions and _is_unsupported()):
+        switch.enabled = False
+        for hook in (workers, warned, estimators):
+            hook.unpatch()
+        return
+    estimators.patch(FitLedger(config))
+    warned.patch()
+    workers.patch()
+    switch.enabled = True
+
+
+def _is_unsupported() -> bool:
+    from importlib.metadata import version
+
+    loaded = sys.modules.get("sklearn")
+    number = getattr(loaded, "__version__", None) or version("scikit-learn")
+    major, minor = (int(part) for part in number.split(".")[:2])
+    return (major, minor) < (1, 6)

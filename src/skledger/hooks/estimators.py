@@ -1,0 +1,212 @@
+"""``fit`` and its kin, of every ``BaseEstimator``, whenever its class is born.
+
+Classes that exist are found by walking ``__subclasses__()``; classes that come later are met in
+``__init_subclass__``, after scikit-learn's own (which wraps ``fit_transform`` for ``set_output``
+and reads signatures for metadata routing). So xgboost, lightgbm, imbalanced-learn and the user's
+own classes are covered, and nothing is imported to find them.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import wrapt
+
+from skledger._guard import contain, log_failures, switch, thread
+from skledger.hooks.events import FitCall, Listener, bind_data
+from skledger.hooks.patching import PatchSet, own_frame
+
+__all__ = ["METHODS", "patch", "unpatch"]
+
+#: The methods that train an estimator.
+METHODS = ("fit", "fit_transform", "fit_predict", "partial_fit")
+
+#: Estimators of these modules only prepare data; fitted alone they make no run (as in MLflow).
+PREPARING_MODULES = (
+    "sklearn.preprocessing",
+    "sklearn.impute",
+    "sklearn.feature_extraction",
+    "sklearn.feature_selection",
+    "sklearn.compose._column_transformer",
+)
+
+_patches = PatchSet()
+_births = PatchSet()
+_listener: Listener | None = None
+_prepares: dict[type, bool] = {}
+_waiting = False
+
+
+def patch(listener: Listener) -> None:
+    """Start telling `listener` about fits; scikit-learn is waited for, not imported.
+
+    Calling it again only changes the listener, and meets classes that were born unseen.
+    """
+    global _listener, _waiting
+    _listener = listener
+    if "sklearn.base" in sys.modules:
+        _patch_all()
+    elif not _waiting:
+        _waiting = True
+        wrapt.register_post_import_hook(_when_imported, "sklearn.base")
+
+
+def unpatch() -> None:
+    """Give every class its own methods back."""
+    global _listener
+    _listener = None
+    _births.unwrap()
+    _patches.unwrap()
+    _prepares.clear()
+
+
+def _when_imported(module: Any) -> None:
+    global _waiting
+    _waiting = False
+    if _listener is not None:
+        with contain("any fit (scikit-learn could not be hooked)"):
+            _patch_all()
+
+
+def _patch_all() -> None:
+    from sklearn.base import BaseEstimator, ClusterMixin, OutlierMixin, TransformerMixin
+
+    for owner in _owners_of_birth(BaseEstimator, TransformerMixin):
+        _births.wrap(owner, "__init_subclass__", _wrap_birth)
+    for mixin in (TransformerMixin, ClusterMixin, OutlierMixin):
+        _patch_class(mixin)
+    for cls in _all_subclasses(BaseEstimator):
+        _patch_class(cls)
+
+
+def _owners_of_birth(*roots: type) -> Iterator[type]:
+    """Yield the classes whose ``__init_subclass__`` runs when an estimator class is born."""
+    for root in roots:
+        for cls in root.__mro__[:-1]:
+            if "__init_subclass__" in vars(cls):
+                yield cls
+
+
+def _all_subclasses(root: type) -> Iterator[type]:
+    seen: set[type] = set()
+    stack: list[type] = root.__subclasses__()
+    while stack:
+        cls = stack.pop()
+        if cls not in seen:
+            seen.add(cls)
+            stack.extend(cls.__subclasses__())
+            yield cls
+
+
+def _patch_class(cls: type) -> None:
+    """Wrap the training methods that a class, or a mixin it is made of, writes itself."""
+    for owner in cls.__mro__[:-1]:
+        for name in METHODS:
+            if name in vars(owner):
+                with contain(f"{owner.__name__}.{name}"):
+                    _patches.wrap(owner, name, _wrap_fit)
+
+
+def _wrap_birth(
+    wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """After scikit-learn has set up a new class, wrap its methods.
+
+    Two of scikit-learn's ``__init_subclass__`` call each other; only the outer one may patch,
+    or ``set_output`` would wrap our wrapper and keep it for ever.
+    """
+    thread.births += 1
+    try:
+        result = wrapped(*args, **kwargs)
+    finally:
+        thread.births -= 1
+    if thread.births == 0 and _listener is not None and isinstance(instance, type):
+        from sklearn.base import BaseEstimator
+
+        if issubclass(instance, BaseEstimator):
+            _patch_class(instance)
+    return result
+
+
+def _wrap_fit(
+    wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    if not switch.enabled or thread.depth:
+        return wrapped(*args, **kwargs)
+    return _outermost(wrapped, instance, args, kwargs)
+
+
+@own_frame
+def _outermost(
+    wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """Call the original exactly once, with a note before and a note after."""
+    thread.depth = 1
+    failures = thread.failures = []
+    switch.fit_started()
+    try:
+        call, note = _before(wrapped, instance, args, kwargs)
+        if call is None:
+            return wrapped(*args, **kwargs)
+        thread.warned = call.warned
+        start = time.perf_counter()
+        try:
+            return wrapped(*args, **kwargs)
+        except BaseException as error:
+            call.error = error
+            raise
+        finally:
+            call.seconds = time.perf_counter() - start
+            thread.warned = None
+            _after(call, note)
+    finally:
+        switch.fit_ended()
+        thread.depth = 0
+        thread.failures = None
+        log_failures(failures)
+
+
+def _before(
+    wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[FitCall | None, Any]:
+    listener = _listener
+    with contain("a fit"):
+        # Through the class (``Estimator.fit(est, X)``) wrapt has already taken the instance off.
+        if listener is None or instance is None or only_prepares(type(instance)):
+            return None, None
+        X, y, weight = bind_data(wrapped, args, kwargs)
+        call = FitCall(
+            estimator=instance,
+            method=wrapped.__name__,
+            X=X,
+            y=y,
+            sample_weight=weight,
+            started=time.time_ns() // 1_000_000,
+        )
+        return call, listener.fit_started(call)
+    return None, None
+
+
+def _after(call: FitCall, note: Any) -> None:
+    listener = _listener
+    if listener is not None and note is not None:
+        with contain(f"the fit of {type(call.estimator).__name__}"):
+            listener.fit_ended(call, note)
+    call.error = None  # a traceback must not keep the user's frames alive
+
+
+def only_prepares(cls: type) -> bool:
+    """Tell whether a class only prepares data, by the scikit-learn class it comes from."""
+    answer = _prepares.get(cls)
+    if answer is None:
+        origin = next(
+            (c.__module__ for c in cls.__mro__ if c.__module__.startswith("sklearn.")), ""
+        )
+        from sklearn.base import BaseEstimator
+
+        answer = origin.startswith(PREPARING_MODULES) or not issubclass(cls, BaseEstimator)
+        _prepares[cls] = answer
+    return answer

@@ -1,0 +1,110 @@
+"""How a method is wrapped and given back.
+
+Why wrapt: a plain closure loses the signature that metadata routing reads, the descriptor that
+``available_if`` needs, and the attribute that a second patcher looks for. What a stock
+``FunctionWrapper`` cannot do is survive pickling and copying, so `Patch` adds that: each form
+reduces to a name or to the original function, never to anything of ours.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from types import CodeType, ModuleType
+from typing import Any, TypeVar
+
+import wrapt
+
+from skledger._guard import logger
+
+__all__ = ["Patch", "PatchSet", "own_code", "own_frame"]
+
+#: The code of our functions that stand on the stack between the user's call and the original.
+own_code: set[CodeType] = set()
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+#: ``wrapper(wrapped, instance, args, kwargs)``, as wrapt calls it.
+Wrapper = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]
+
+
+class BoundPatch(wrapt.BoundFunctionWrapper):  # type: ignore[misc,type-arg,unused-ignore]
+    """A patched method as looked up on an instance or a class."""
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        # By name, on its owner: a process that has no patch finds the plain method there.
+        owner = self._self_instance if self._self_instance is not None else self._self_owner
+        return getattr, (owner, self.__name__)
+
+    def __copy__(self) -> BoundPatch:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        if self._self_instance is None:
+            return self
+        from copy import deepcopy
+
+        return getattr(deepcopy(self._self_instance, memo), self.__name__)
+
+
+class Patch(wrapt.FunctionWrapper):  # type: ignore[misc,type-arg,unused-ignore]
+    """A wrapped function that pickles, copies and clones as the function it wraps."""
+
+    __bound_function_wrapper__ = BoundPatch
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        # Only reached when a class is pickled by value (``__main__``): hand over the original
+        # through the standard library, so that the pickle loads where skledger is not installed.
+        return operator.getitem, ((self.__wrapped__,), 0)
+
+    def __copy__(self) -> Patch:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Patch:
+        return self
+
+
+def own_frame(function: Function) -> Function:
+    """Mark a function as standing on the stack above user code; usable as a decorator."""
+    own_code.add(function.__code__)  # type: ignore[attr-defined]
+    return function
+
+
+class PatchSet:
+    """The patches one hook module has put in place, to be taken away again together."""
+
+    def __init__(self) -> None:
+        self._installed: list[tuple[type | ModuleType, str, Patch]] = []
+
+    def wrap(self, owner: type | ModuleType, name: str, wrapper: Wrapper) -> None:
+        """Wrap an attribute that `owner` itself holds; a second time does nothing."""
+        original = vars(owner)[name]
+        if is_patched(original):
+            return
+        own_frame(wrapper)
+        patch = Patch(original, wrapper)
+        setattr(owner, name, patch)
+        self._installed.append((owner, name, patch))
+
+    def unwrap(self) -> None:
+        """Give every attribute back, in reverse order.
+
+        Where somebody else has patched over us in a way that cannot be undone, our wrapper
+        stays in the chain and is passive, because the switch is off.
+        """
+        while self._installed:
+            owner, name, patch = self._installed.pop()
+            try:
+                wrapt.unwrap_object(owner, name, patch, missing_ok=True)
+            except Exception as error:  # noqa: BLE001 - whatever stands above us is not ours
+                logger.debug("%r.%s stays wrapped, passive: %s", owner, name, error)
+
+
+def is_patched(attribute: Any) -> bool:
+    """Tell whether one of our patches is anywhere in the chain of an attribute."""
+    for _ in range(16):
+        if type(attribute) is Patch:
+            return True
+        attribute = getattr(attribute, "__wrapped__", None)
+        if attribute is None:
+            return False
+    return False

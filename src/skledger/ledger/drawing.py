@@ -1,0 +1,122 @@
+"""Pictures of a run, drawn from its stored numbers: soon after the fit, or on demand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from skledger._guard import contain
+from skledger.ledger.place import Place
+from skledger.ledger.records import PLOTS_FILE
+from skledger.stores.artifacts import artifact_store, local_folder
+from skledger.tracking.entities import LoggedModel, Run
+from skledger.tracking.model_uris import DIGESTS_TAG
+
+__all__ = ["Drawing", "draw_missing", "missing_pictures"]
+
+DIAGRAM_FILE = "estimator.html"
+#: A model larger than this, in bytes, is not loaded in the background to draw its diagram.
+LOAD_LIMIT = 32 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """What is drawn after one fit.
+
+    Parameters
+    ----------
+    place : Place
+        Where the files go.
+    pictures : dict
+        The numbers behind each picture, by name.
+    model : LoggedModel or None
+        The stored model; its diagram is drawn from it, so that what the user does to the
+        estimator meanwhile does not show.
+    model_bytes : int
+        Its size.
+    skeleton : BaseEstimator or None
+        An unfitted clone, when no model is stored.
+    """
+
+    place: Place
+    pictures: dict[str, dict[str, Any]]
+    model: LoggedModel | None
+    model_bytes: int
+    skeleton: Any
+
+    def draw(self) -> None:
+        """Draw everything."""
+        for name, picture in self.pictures.items():
+            with contain(f"the picture {name}"):
+                self._put(f"{name}.png", _png(picture))
+        with contain("the diagram of the estimator"):
+            if self.model is not None and self.model_bytes <= LOAD_LIMIT:
+                self._put(DIAGRAM_FILE, _diagram_of(self.model))
+            elif self.skeleton is not None:
+                self._put(DIAGRAM_FILE, _diagram(self.skeleton))
+
+    def _put(self, name: str, content: bytes) -> None:
+        self.place.artifacts.put_bytes(self.place.file_name(name), content)
+
+
+def load(model: LoggedModel) -> Any:
+    """Return the estimator of a logged model, its files verified."""
+    from skledger.models.loading import load_sklearn_model
+
+    digests = json.loads(model.tags[DIGESTS_TAG])
+    return load_sklearn_model(local_folder(model.artifact_location), digests=digests)
+
+
+def _png(picture: dict[str, Any]) -> bytes:
+    from skledger.capture.plots import draw
+
+    return draw(picture)
+
+
+def _diagram(estimator: Any) -> bytes:
+    from sklearn.utils import estimator_html_repr
+
+    page: str = estimator_html_repr(estimator)
+    return page.encode()
+
+
+def _diagram_of(model: LoggedModel) -> bytes:
+    return _diagram(load(model))
+
+
+def missing_pictures(run: Run) -> list[str]:
+    """Return the names of the pictures of a run that have not been drawn."""
+    return [name for name, _ in _missing(run)]
+
+
+def draw_missing(run: Run) -> list[str]:
+    """Draw what is missing of the pictures of a run; return the names of the files."""
+    artifacts = artifact_store(run.info.artifact_uri)
+    drawn = []
+    for name, make in _missing(run):
+        artifacts.put_bytes(name, make())
+        drawn.append(name)
+    return drawn
+
+
+def _missing(run: Run) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    from skledger.tracking.session import get_store
+
+    artifacts = artifact_store(run.info.artifact_uri)
+    present = set(artifacts.list())
+    stem = PLOTS_FILE.removesuffix(".json")
+    for path in sorted(present):
+        if path.startswith(stem) and path.endswith(".json"):
+            suffix = path.removeprefix(stem).removesuffix(".json")
+            with artifacts.open(path) as stream:
+                numbers = json.load(stream)
+            for name, picture in numbers.items():
+                if f"{name}{suffix}.png" not in present:
+                    yield f"{name}{suffix}.png", partial(_png, picture)
+    for model in get_store().search_logged_models(run.info.run_id):
+        suffix = model.name.removeprefix("model")
+        if DIGESTS_TAG in model.tags and f"estimator{suffix}.html" not in present:
+            yield f"estimator{suffix}.html", partial(_diagram_of, model)

@@ -1,0 +1,272 @@
+"""Which run a fit belongs to, and under which names it is booked there.
+
+Without an active run, a fit makes one of its own. Inside a run of the user's it goes there, and so
+does every further fit: the first under the plain names, the n-th with ``-n`` behind every name
+that is already taken by something else. Files and models always carry it, since each fit has its
+own: ``model``, ``model-2``, ... The logged model of each fit holds its params and metrics under
+the plain names. So nothing is dropped and nothing overwritten.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from skledger._guard import contain
+from skledger._writer import writer
+from skledger.errors import ParamConflictError
+from skledger.ledger.records import Records
+from skledger.stores.artifacts import artifact_store, local_folder
+from skledger.tracking import runs
+from skledger.tracking.context import default_tags, process_identity
+from skledger.tracking.entities import (
+    LoggedModel,
+    Metric,
+    Param,
+    Run,
+    RunChange,
+    RunData,
+    RunInfo,
+    RunStatus,
+    RunTag,
+    as_params,
+    as_tags,
+)
+from skledger.tracking.names import new_model_id, now_ms
+from skledger.tracking.session import get_store
+
+__all__ = ["OwnRun", "Place", "UserRun", "place_for"]
+
+#: How many fits a run of the user's holds.
+FITS_TAG = "skledger.fits"
+#: A fit that is still going after this many seconds appears as RUNNING.
+ANNOUNCE_AFTER = 1.0
+
+
+class Place:
+    """The run a fit is booked in, and the ending of its names there.
+
+    Attributes
+    ----------
+    info : RunInfo
+        The run.
+    suffix : str
+        What the names of files and models end in: empty, ``-2``, ...
+    """
+
+    def __init__(self, info: RunInfo) -> None:
+        self.info = info
+        self.suffix = ""
+        self.store = get_store()
+
+    @property
+    def artifacts(self) -> Any:
+        """The artifacts of the run."""
+        return artifact_store(self.info.artifact_uri)
+
+    def new_model(self) -> tuple[str, str]:
+        """Return the identifier of a new model and the folder it belongs in."""
+        root = self.info.artifact_uri.removesuffix(f"/{self.info.run_id}/artifacts")
+        model_id = new_model_id()
+        return model_id, f"{root}/models/{model_id}/artifacts"
+
+    def file_name(self, name: str) -> str:
+        """Return the name of an artifact of this fit: ``roc.png``, ``roc-2.png``."""
+        stem, dot, ending = name.rpartition(".")
+        return f"{stem}{self.suffix}{dot}{ending}" if dot else f"{name}{self.suffix}"
+
+    def put_files(self, files: Mapping[str, bytes]) -> None:
+        """Write artifacts of this fit."""
+        for name, content in files.items():
+            with contain(f"the artifact {name}"):
+                self.artifacts.put_bytes(self.file_name(name), content)
+
+    def remove_folder(self, location: str) -> None:
+        """Remove the folder of a model that no record points to."""
+        shutil.rmtree(local_folder(location), ignore_errors=True)
+
+    def fit_began(self, tags: Mapping[str, str], params: Mapping[str, str]) -> None:
+        """Note that the fit is under way."""
+
+    def name_model(self) -> str:
+        """Decide the names of this fit as far as needed to write its model; return the model's."""
+        return f"model{self.suffix}"
+
+    def book(self, records: Records, status: str, end_time: int, step: int = 0) -> None:
+        """Write the records of a fit that ended, in one transaction."""
+        raise NotImplementedError
+
+
+class OwnRun(Place):
+    """A run that autologging makes for one fit; it ends with it."""
+
+    def __init__(self, name: str, started: int, extra_tags: Mapping[str, str]) -> None:
+        info = runs.new_run_info(name, started=started)
+        super().__init__(replace(info, run_name=f"{name}-{info.run_id[:4]}"))
+        self._tags = {
+            **default_tags(),
+            **{str(key): str(value) for key, value in extra_tags.items()},
+            runs.NAME_TAG: self.info.run_name,
+            "mlflow.autologging": "sklearn",
+        }
+        self._lock = threading.Lock()
+        self._created = False
+        self._ended = False
+        self._alarm: object = None
+
+    def fit_began(self, tags: Mapping[str, str], params: Mapping[str, str]) -> None:
+        """Make the run appear as RUNNING if the fit takes long; a short one is written once."""
+
+        def announce() -> None:
+            with self._lock:
+                if not (self._ended or self._created):
+                    every = {**self._tags, **tags, runs.PROCESS_TAG: process_identity()}
+                    self.store.write(
+                        RunChange(
+                            self.info.run_id,
+                            create=self.info,
+                            params=as_params(params),
+                            tags=as_tags(every),
+                        )
+                    )
+                    self._created = True
+
+        self._alarm = writer.alarm(ANNOUNCE_AFTER, announce)
+
+    def book(self, records: Records, status: str, end_time: int, step: int = 0) -> None:
+        """Write the records; with a status that is not final the run stays open for more."""
+        writer.cancel(self._alarm)
+        with self._lock:
+            final = RunStatus.is_terminated(status)
+            end = end_time if final else None
+            tags = records.tags
+            create = None
+            if not self._created:
+                create = replace(self.info, status=status, end_time=end)
+                tags = {**self._tags, **tags}
+                if not final:
+                    tags[runs.PROCESS_TAG] = process_identity()
+            change = RunChange(
+                self.info.run_id,
+                create=create,
+                status=status,
+                end_time=end,
+                metrics=records.metric_records(end_time, step),
+                params=records.param_records(),
+                tags=as_tags(tags),
+                models=() if records.model is None else (records.model,),
+            )
+            self.store.write(change)
+            self._created, self._ended = True, final
+        runs.remember(self.info.run_id)
+
+
+class UserRun(Place):
+    """The active run of the user; it takes every fit and stays open."""
+
+    # Two threads that have resumed one run must not settle on the same names.
+    _lock = threading.RLock()
+
+    def __init__(self, info: RunInfo) -> None:
+        super().__init__(info)
+        self._names: dict[tuple[str, str], str] = {}
+        self._ordinal = 0
+        self._held: Run | None = None
+
+    def name_model(self) -> str:
+        """Look at what the run holds, once, and number this fit."""
+        if not self._ordinal:
+            with UserRun._lock:
+                self._held = self.store.get_run(self.info.run_id)
+                self._ordinal = int(self._held.data.tags.get(FITS_TAG, "0")) + 1
+                self.suffix = f"-{self._ordinal}" if self._ordinal > 1 else ""
+                count = as_tags({FITS_TAG: self._ordinal})
+                self.store.write(RunChange(self.info.run_id, tags=count))
+        return super().name_model()
+
+    def book(self, records: Records, status: str, end_time: int, step: int = 0) -> None:
+        """Write the records under names that are free."""
+        self.name_model()
+        try:
+            self._write(records, end_time, step)
+        except ParamConflictError:
+            # Somebody wrote to the run meanwhile, from another process: look again.
+            self._held = self.store.get_run(self.info.run_id)
+            self._names = {}
+            self._write(records, end_time, step)
+
+    def _write(self, records: Records, end_time: int, step: int) -> None:
+        held = RunData() if self._held is None else self._held.data
+        params = {
+            k: self._free("params", k, _differs(held.params, v)) for k, v in records.params.items()
+        }
+        metrics = {k: self._free("metrics", k, held.metrics.__contains__) for k in records.metrics}
+        tags = {k: self._free("tags", k, _differs(held.tags, v)) for k, v in records.tags.items()}
+        self.store.write(
+            RunChange(
+                self.info.run_id,
+                params=tuple(Param(params[k], v) for k, v in records.params.items()),
+                metrics=tuple(
+                    Metric(metrics[k], v, end_time, step) for k, v in records.metrics.items()
+                ),
+                tags=tuple(RunTag(tags[k], v) for k, v in records.tags.items()),
+                models=() if records.model is None else (records.model,),
+            )
+        )
+
+    def _free(self, kind: str, key: str, is_taken: Callable[[str], bool]) -> str:
+        """Return the name a key has in this run; once chosen it stays, for later steps."""
+        name = self._names.get((kind, key))
+        if name is None:
+            name, number = key, self._ordinal
+            while is_taken(name):
+                name, number = f"{key}-{number}", number + 1
+            self._names[kind, key] = name
+        return name
+
+
+def _differs(held: Mapping[str, str], value: str) -> Callable[[str], bool]:
+    """Return a test whether a name is taken by another value."""
+    return lambda name: held.get(name, value) != value
+
+
+def place_for(name: str, started: int, *, exclusive: bool, extra_tags: Mapping[str, str]) -> Place:
+    """Return where a fit that starts now is booked.
+
+    Parameters
+    ----------
+    name : str
+        The name of the estimator's class.
+    started : int
+        Its start, in ms since the epoch.
+    exclusive : bool
+        Keep out of the user's active run.
+    extra_tags : mapping
+        Tags for a run of its own.
+    """
+    active = None if exclusive else runs.active_run()
+    if active is None:
+        return OwnRun(name, started, extra_tags)
+    return UserRun(active.info)
+
+
+def describe_model(
+    place: Place, model_id: str, location: str, name: str, records: Records, tags: Mapping[str, str]
+) -> LoggedModel:
+    """Return the entity of a model that has been written for a fit."""
+    now = now_ms()
+    return LoggedModel(
+        model_id=model_id,
+        experiment_id=place.info.experiment_id,
+        name=name,
+        artifact_location=location,
+        creation_timestamp=now,
+        last_updated_timestamp=now,
+        source_run_id=place.info.run_id,
+        tags={**default_tags(), **tags},
+        params=dict(records.params),
+        metrics=records.metric_records(now),
+    )

@@ -1,0 +1,1 @@
+"""Where records and files live; no scikit-learn in here."""

@@ -1,0 +1,93 @@
+"""The contract of a store, on one screen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from skledger.tracking.entities import (
+    Experiment,
+    LoggedModel,
+    Metric,
+    PagedList,
+    Run,
+    RunChange,
+    ViewType,
+)
+
+__all__ = ["Store"]
+
+
+class Store(Protocol):
+    """Where records live. Every method may be called from any thread and after a fork.
+
+    A method that is given an identifier nobody knows raises `NotFoundError`; one that cannot
+    reach its medium raises `StoreError`. What `write` returns from has survived the process.
+    """
+
+    #: The URI the store was opened with, absolute.
+    uri: str
+
+    def create_experiment(
+        self,
+        name: str,
+        artifact_location: str | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> str:
+        """Create an experiment and return its identifier; `AlreadyExistsError` when taken."""
+        ...
+
+    def get_experiment(self, experiment_id: str) -> Experiment:
+        """Return the experiment, deleted or not."""
+        ...
+
+    def get_experiment_by_name(self, name: str) -> Experiment | None:
+        """Return the experiment of that name, deleted or not, or None."""
+        ...
+
+    def search_experiments(
+        self,
+        view_type: int = ViewType.ACTIVE_ONLY,
+        max_results: int = 1000,
+        filter_string: str | None = None,
+        order_by: Sequence[str] | None = None,
+        page_token: str | None = None,
+    ) -> PagedList[Experiment]:
+        """Return experiments, the newest first unless ordered."""
+        ...
+
+    def write(self, *changes: RunChange) -> None:
+        """Write all the changes in one transaction, or nothing."""
+        ...
+
+    def get_run(self, run_id: str) -> Run:
+        """Return a run with everything it holds."""
+        ...
+
+    def search_runs(
+        self,
+        experiment_ids: Sequence[str],
+        filter_string: str = "",
+        view_type: int = ViewType.ACTIVE_ONLY,
+        max_results: int = 1000,
+        order_by: Sequence[str] | None = None,
+        page_token: str | None = None,
+    ) -> PagedList[Run]:
+        """Return the runs of the experiments that match, the newest first unless ordered."""
+        ...
+
+    def get_metric_history(self, run_id: str, key: str) -> list[Metric]:
+        """Return every value of a metric, in the order of step and time."""
+        ...
+
+    def get_logged_model(self, model_id: str) -> LoggedModel:
+        """Return a logged model."""
+        ...
+
+    def search_logged_models(self, run_id: str, name: str | None = None) -> list[LoggedModel]:
+        """Return the models a run made, in the order they were made; `name` selects."""
+        ...
+
+    def close(self) -> None:
+        """Release connections; the store opens them again when it is used."""
+        ...

@@ -1,0 +1,189 @@
+"""Transactions on a database: one engine per process, errors as ours, safe across a fork."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+
+from skledger.errors import InvalidParameterError, StoreError
+
+__all__ = ["Database"]
+
+#: How long a fork waits for transactions of other threads to end, in seconds.
+FORK_PATIENCE = 10.0
+
+
+class Database:
+    """Where transactions come from.
+
+    No connection may cross a fork: in the child, SQLite would believe in locks that only the
+    parent holds. So a fork waits for the transactions under way, and idle connections are closed
+    just before it; parent and child open their own when they need one.
+
+    Parameters
+    ----------
+    uri : str
+        The URI, for messages.
+    make_engine : callable
+        Returns a new engine.
+    prepare : callable
+        Called once with the first engine, to create or recognise the schema.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        make_engine: Callable[[], Engine],
+        prepare: Callable[[Engine], None],
+    ) -> None:
+        self.uri = uri
+        self._make_engine = make_engine
+        self._prepare = prepare
+        self._prepared = False
+        self._engine: Engine | None = None
+        self._writer: Engine | None = None
+        self._idle = threading.Condition()
+        self._active = 0
+        self._opening = threading.Lock()
+        _databases.add(self)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Open a transaction that sees one state of the database."""
+        with self._transaction(writes=False) as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Open a transaction that is committed at the end, or rolled back by an exception.
+
+        `IntegrityError` passes: the caller knows what it means.
+        """
+        with self._transaction(writes=True) as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close the connections that are not in use."""
+        with self._opening:
+            engine, self._engine, self._writer = self._engine, None, None
+        if engine is not None:
+            engine.dispose()
+
+    @contextmanager
+    def _transaction(self, *, writes: bool) -> Iterator[Connection]:
+        with self._idle:
+            self._active += 1
+        try:
+            with self._ready(writes=writes).begin() as connection:
+                yield connection
+        except IntegrityError:
+            raise
+        except (UnicodeEncodeError, OverflowError) as error:
+            raise InvalidParameterError(
+                f"a key or value cannot be written to {self.uri}: {error}"
+            ) from error
+        except (SQLAlchemyError, OSError) as error:
+            raise self._translate(error, writes=writes) from error
+        finally:
+            with self._idle:
+                self._active -= 1
+                self._idle.notify_all()
+
+    def _ready(self, *, writes: bool) -> Engine:
+        engine = self._writer if writes else self._engine
+        if engine is not None:
+            return engine
+        with self._opening:
+            if self._engine is None:
+                made = self._make_engine()
+                if not self._prepared:
+                    try:
+                        self._prepare(made)
+                    except BaseException:
+                        made.dispose()
+                        raise
+                    self._prepared = True
+                self._writer = made.execution_options(skledger_writes=True)
+                self._engine = made
+            assert self._writer is not None
+            return self._writer if writes else self._engine
+
+    def _translate(self, error: Exception, *, writes: bool) -> StoreError:
+        reason = str(error.orig) if isinstance(error, DBAPIError) else str(error)
+        doing = "write to" if writes else "read"
+        for sign, advice in _ADVICE.items():
+            if sign in reason:
+                return StoreError(f"cannot {doing} {self.uri}: {reason}; {advice}")
+        return StoreError(f"cannot {doing} {self.uri}: {reason}")
+
+    # What happens around a fork, in this order.
+
+    def before_fork(self) -> None:
+        """Wait until no transaction is under way, close idle connections, let none begin."""
+        self._idle.acquire()
+        self._idle.wait_for(lambda: self._active == 0, FORK_PATIENCE)
+        engine = self._engine
+        if self._active == 0 and engine is not None:
+            engine.dispose()
+
+    def after_fork_in_parent(self) -> None:
+        """Let transactions begin again."""
+        self._idle.release()
+
+    def after_fork_in_child(self) -> None:
+        """Start anew; a transaction of another thread stays behind, neither used nor closed."""
+        if self._active and self._engine is not None:
+            _left_behind.append(self._engine)
+        self._engine = self._writer = None
+        self._active = 0
+        self._idle = threading.Condition()
+        self._opening = threading.Lock()
+
+
+_ADVICE = {
+    "locked": "another process keeps it busy: try again, or find the program that holds it",
+    "readonly": "make the file and its folder writable, or name another tracking URI",
+    "read-only": "make the file and its folder writable, or name another tracking URI",
+    "unable to open": "check that the folder exists and that you may write to it",
+    "not a database": "expected a SQLite database: name another file",
+    "malformed": "the file is damaged: restore it from a backup, or try `sqlite3 FILE .recover`",
+    "disk is full": "make room on the disk",
+    "full": "make room on the disk",
+    "disk I/O": "check that the disk has room and is in order",
+}
+
+_databases: weakref.WeakSet[Database] = weakref.WeakSet()
+_left_behind: list[Engine] = []
+_held: list[Database] = []
+
+
+def _before_fork() -> None:
+    _held[:] = list(_databases)
+    for database in _held:
+        database.before_fork()
+
+
+def _after_fork_in_parent() -> None:
+    for database in _held:
+        database.after_fork_in_parent()
+    _held.clear()
+
+
+def _after_fork_in_child() -> None:
+    for database in _held:
+        database.after_fork_in_child()
+    _held.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
+    )

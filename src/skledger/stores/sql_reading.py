@@ -1,0 +1,247 @@
+"""Reading what runs and models hold, for a whole page at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, select
+
+from skledger.errors import NotFoundError
+from skledger.stores import tables
+from skledger.stores.checks import MODEL_STATUS_NAMES
+from skledger.stores.sql_numbers import decode_number
+from skledger.stores.sql_writing import in_chunks
+from skledger.tracking.entities import (
+    Dataset,
+    DatasetInput,
+    LifecycleStage,
+    LoggedModel,
+    LoggedModelOutput,
+    Metric,
+    Run,
+    RunData,
+    RunInfo,
+    RunInputs,
+    RunOutputs,
+    RunTag,
+)
+
+__all__ = [
+    "INFO_COLUMNS",
+    "find_models_of_run",
+    "load_metric_history",
+    "load_models",
+    "load_runs",
+    "run_info",
+]
+
+_runs = tables.runs.c
+
+#: The columns that `run_info` reads, in its order.
+INFO_COLUMNS: tuple[ColumnElement[Any], ...] = (
+    _runs.run_uuid,
+    _runs.experiment_id,
+    _runs.name,
+    _runs.user_id,
+    _runs.status,
+    _runs.start_time,
+    _runs.end_time,
+    _runs.lifecycle_stage,
+    _runs.artifact_uri,
+)
+
+
+def run_info(row: Sequence[Any]) -> RunInfo:
+    """Return the row of a run as an entity."""
+    run_id, experiment_id, name, user, status, start, end, stage, uri = row
+    return RunInfo(
+        run_id,
+        str(experiment_id),
+        name or "",
+        user or "",
+        status,
+        start or 0,
+        end,
+        stage,
+        uri or "",
+    )
+
+
+def load_runs(connection: Connection, infos: Sequence[RunInfo]) -> list[Run]:
+    """Return the runs with everything they hold, in the order given."""
+    runs = {info.run_id: Run(info, RunData(), RunInputs(), RunOutputs()) for info in infos}
+    for chunk in in_chunks(list(runs)):
+        for run_id, key, text in _rows(connection, _PARAMS, chunk):
+            runs[run_id].data.params[key] = text
+        for run_id, key, value, is_nan in _rows(connection, _LATEST, chunk):
+            runs[run_id].data.metrics[key] = decode_number(value, is_nan)
+        for run_id, key, text in _rows(connection, _TAGS, chunk):
+            runs[run_id].data.tags[key] = text or ""
+        _load_inputs(connection, runs, chunk)
+        for run_id, model_id, step in _rows(connection, _OUTPUTS, chunk):
+            runs[run_id].outputs.model_outputs.append(LoggedModelOutput(model_id, step))
+    return list(runs.values())
+
+
+def load_metric_history(connection: Connection, run_id: str, key: str) -> list[Metric]:
+    """Return every value of a metric, in the order of step and time."""
+    rows = connection.execute(_HISTORY, {"run": run_id, "key": key})
+    return [
+        Metric(key, decode_number(value, is_nan), timestamp, step)
+        for value, is_nan, timestamp, step in rows
+    ]
+
+
+def load_models(connection: Connection, model_ids: Sequence[str]) -> list[LoggedModel]:
+    """Return the logged models that exist, in the order they were made."""
+    models: dict[str, LoggedModel] = {}
+    metrics: dict[str, list[Metric]] = {}
+    for chunk in in_chunks(model_ids):
+        for row in _rows(connection, _MODELS, chunk):
+            models[row[0]] = _model(row)
+        for model_id, key, text in _rows(connection, _MODEL_PARAMS, chunk):
+            models[model_id].params[key] = text
+        for model_id, key, text in _rows(connection, _MODEL_TAGS, chunk):
+            models[model_id].tags[key] = text
+        for model_id, key, value, timestamp, step in _rows(connection, _MODEL_METRICS, chunk):
+            metric = Metric(key, decode_number(value), timestamp, step)
+            metrics.setdefault(model_id, []).append(metric)
+    for model_id, found in metrics.items():
+        # The entity is frozen for its readers; this one is not handed out yet.
+        object.__setattr__(models[model_id], "metrics", tuple(found))
+    return sorted(models.values(), key=lambda model: model.creation_timestamp)
+
+
+def find_models_of_run(connection: Connection, run_id: str) -> list[str]:
+    """Return the identifiers of the models a run made.
+
+    Raises
+    ------
+    NotFoundError
+        When there is no such run.
+    """
+    linked = list(connection.scalars(_LINKED_MODELS, {"run": run_id}))
+    if linked:
+        return linked
+    # A model that MLflow only initialised names its run, but the run does not link it yet.
+    named = list(connection.scalars(_NAMED_MODELS, {"run": run_id}))
+    if not named and connection.scalar(_RUN_EXISTS, {"run": run_id}) is None:
+        raise NotFoundError(f"there is no run {run_id!r}: check its identifier")
+    return named
+
+
+def _rows(connection: Connection, query: Select[Any], ids: Sequence[str]) -> Iterable[Any]:
+    return connection.execute(query, {"ids": ids}).fetchall()
+
+
+def _load_inputs(connection: Connection, runs: dict[str, Run], chunk: Sequence[str]) -> None:
+    tags: dict[str, list[RunTag]] = {}
+    for input_id, key, text in _rows(connection, _INPUT_TAGS, chunk):
+        tags.setdefault(input_id, []).append(RunTag(key, text))
+    for run_id, input_id, *description in _rows(connection, _INPUTS, chunk):
+        item = DatasetInput(Dataset(*description), tuple(tags.get(input_id, ())))
+        runs[run_id].inputs.dataset_inputs.append(item)
+
+
+def _model(row: Sequence[Any]) -> LoggedModel:
+    model_id, experiment_id, name, location, created, updated, status, kind, run_id = row
+    return LoggedModel(
+        model_id=model_id,
+        experiment_id=str(experiment_id),
+        name=name,
+        artifact_location=location,
+        creation_timestamp=created,
+        last_updated_timestamp=updated,
+        source_run_id=run_id,
+        status=MODEL_STATUS_NAMES.get(status, "UNSPECIFIED"),
+        model_type=kind or "",
+    )
+
+
+_IDS = bindparam("ids", expanding=True)
+_params, _tags = tables.params.c, tables.tags.c
+_latest, _metrics = tables.latest_metrics.c, tables.metrics.c
+_datasets, _inputs, _input_tags = tables.datasets.c, tables.inputs.c, tables.input_tags.c
+_models, _model_metrics = tables.logged_models.c, tables.logged_model_metrics.c
+_model_params, _model_tags = tables.logged_model_params.c, tables.logged_model_tags.c
+
+_PARAMS = select(_params.run_uuid, _params.key, _params.value).where(_params.run_uuid.in_(_IDS))
+_TAGS = select(_tags.run_uuid, _tags.key, _tags.value).where(_tags.run_uuid.in_(_IDS))
+_LATEST = select(_latest.run_uuid, _latest.key, _latest.value, _latest.is_nan).where(
+    _latest.run_uuid.in_(_IDS)
+)
+_HISTORY = (
+    select(_metrics.value, _metrics.is_nan, _metrics.timestamp, _metrics.step)
+    .where(_metrics.run_uuid == bindparam("run"), _metrics.key == bindparam("key"))
+    .order_by(_metrics.step, _metrics.timestamp, _metrics.value)
+)
+_OF_DATASET = (_inputs.destination_type == "RUN", _inputs.source_type == "DATASET")
+_INPUTS = (
+    select(
+        _inputs.destination_id,
+        _inputs.input_uuid,
+        _datasets.name,
+        _datasets.digest,
+        _datasets.dataset_source_type,
+        _datasets.dataset_source,
+        _datasets.dataset_schema,
+        _datasets.dataset_profile,
+    )
+    .join_from(tables.inputs, tables.datasets, _inputs.source_id == _datasets.dataset_uuid)
+    .where(*_OF_DATASET, _inputs.destination_id.in_(_IDS))
+)
+_INPUT_TAGS = (
+    select(_input_tags.input_uuid, _input_tags.name, _input_tags.value)
+    .join_from(tables.inputs, tables.input_tags, _inputs.input_uuid == _input_tags.input_uuid)
+    .where(*_OF_DATASET, _inputs.destination_id.in_(_IDS))
+)
+_OF_MODEL = (_inputs.source_type == "RUN_OUTPUT", _inputs.destination_type == "MODEL_OUTPUT")
+_OUTPUTS = select(_inputs.source_id, _inputs.destination_id, _inputs.step).where(
+    *_OF_MODEL, _inputs.source_id.in_(_IDS)
+)
+_LINKED_MODELS = select(_inputs.destination_id).where(
+    *_OF_MODEL, _inputs.source_id == bindparam("run")
+)
+_NAMED_MODELS = select(_models.model_id).where(_models.source_run_id == bindparam("run"))
+_RUN_EXISTS = select(_runs.run_uuid).where(_runs.run_uuid == bindparam("run"))
+_MODELS = (
+    select(
+        _models.model_id,
+        _models.experiment_id,
+        _models.name,
+        _models.artifact_location,
+        _models.creation_timestamp_ms,
+        _models.last_updated_timestamp_ms,
+        _models.status,
+        _models.model_type,
+        _models.source_run_id,
+    )
+    .where(_models.model_id.in_(_IDS), _models.lifecycle_stage != LifecycleStage.DELETED)
+    .order_by(_models.creation_timestamp_ms)
+)
+
+
+def _of_live_model(query: Select[Any], model_id: ColumnElement[str]) -> Select[Any]:
+    return query.join(tables.logged_models, _models.model_id == model_id).where(
+        model_id.in_(_IDS), _models.lifecycle_stage != LifecycleStage.DELETED
+    )
+
+
+_MODEL_PARAMS = _of_live_model(
+    select(_model_params.model_id, _model_params.param_key, _model_params.param_value),
+    _model_params.model_id,
+)
+_MODEL_TAGS = _of_live_model(
+    select(_model_tags.model_id, _model_tags.tag_key, _model_tags.tag_value), _model_tags.model_id
+)
+_MODEL_METRICS = _of_live_model(
+    select(
+        _model_metrics.model_id,
+        _model_metrics.metric_name,
+        _model_metrics.metric_value,
+        _model_metrics.metric_timestamp_ms,
+        _model_metrics.metric_step,
+    ),
+    _model_metrics.model_id,
+)

@@ -1,0 +1,1 @@
+"""When and whose: experiments, runs and the fluent API over a store."""

@@ -1,0 +1,130 @@
+"""Runs as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from skledger.errors import InvalidParameterError, NotFoundError
+from skledger.tracking.entities import PagedList, Run, ViewType
+from skledger.tracking.session import experiment_in_use, get_store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["find_runs", "search_runs", "to_frame"]
+
+_PAGE = 1000
+_INFO_COLUMNS = ("run_id", "experiment_id", "status", "artifact_uri", "start_time", "end_time")
+
+
+def search_runs(
+    experiment_ids: Sequence[str] | None = None,
+    filter_string: str = "",
+    run_view_type: int = ViewType.ACTIVE_ONLY,
+    max_results: int = 100_000,
+    order_by: Sequence[str] | None = None,
+    output_format: str = "pandas",
+    search_all_experiments: bool = False,
+    experiment_names: Sequence[str] | None = None,
+) -> pd.DataFrame | list[Run]:
+    """Find runs.
+
+    Parameters
+    ----------
+    experiment_ids, experiment_names : sequence of str, optional
+        The experiments to search, by identifier or by name; by default the one in use.
+    filter_string : str, default=""
+        Such as ``"metrics.training_score > 0.9 and params.C = '1.0'"``.
+    run_view_type : int
+        One of `ViewType`: active runs, deleted ones, or all.
+    max_results : int, default=100_000
+        How many at the most.
+    order_by : sequence of str, optional
+        Such as ``["metrics.training_score DESC"]``; by default the newest first.
+    output_format : {"pandas", "list"}, default="pandas"
+        A table, or a list of `Run`.
+    search_all_experiments : bool, default=False
+        Search every active experiment when none is named.
+
+    Returns
+    -------
+    pandas.DataFrame or list of Run
+        One row a run, with the columns ``run_id``, ``experiment_id``, ``status``,
+        ``artifact_uri``, ``start_time``, ``end_time`` (UTC) and one each for every
+        ``metrics.*``, ``params.*`` and ``tags.*``; what a run does not have is NaN or None.
+
+    Raises
+    ------
+    InvalidParameterError
+        When the filter cannot be read; the message points at the place.
+    """
+    if output_format not in ("pandas", "list"):
+        raise InvalidParameterError(f"output_format is 'pandas' or 'list', not {output_format!r}.")
+    ids = _experiments(experiment_ids, experiment_names, search_all_experiments)
+    runs = find_runs(ids, filter_string, run_view_type, max_results, order_by)
+    return to_frame(runs) if output_format == "pandas" else runs
+
+
+def _experiments(
+    ids: Sequence[str] | None, names: Sequence[str] | None, everywhere: bool
+) -> list[str]:
+    if ids and names:
+        raise InvalidParameterError("Give experiment_ids or experiment_names, not both.")
+    store = get_store()
+    if names:
+        found = [(name, store.get_experiment_by_name(name)) for name in names]
+        missing = [name for name, experiment in found if experiment is None]
+        if missing:
+            raise NotFoundError(f"There is no experiment named {', '.join(map(repr, missing))}.")
+        return [experiment.experiment_id for _, experiment in found if experiment is not None]
+    if ids:
+        return [str(each) for each in ids]
+    if everywhere:
+        return [each.experiment_id for each in store.search_experiments(ViewType.ACTIVE_ONLY)]
+    return [experiment_in_use().experiment_id]
+
+
+def find_runs(
+    experiment_ids: Sequence[str],
+    filter_string: str = "",
+    run_view_type: int = ViewType.ACTIVE_ONLY,
+    max_results: int = 100_000,
+    order_by: Sequence[str] | None = None,
+) -> list[Run]:
+    """Return the runs of all pages up to `max_results`."""
+    runs: list[Run] = []
+    token: str | None = None
+    store = get_store()
+    while len(runs) < max_results:
+        page: PagedList[Run] = store.search_runs(
+            experiment_ids,
+            filter_string,
+            run_view_type,
+            min(_PAGE, max_results - len(runs)),
+            order_by,
+            token,
+        )
+        runs.extend(page)
+        token = page.token
+        if token is None:
+            break
+    return runs
+
+
+def to_frame(runs: Sequence[Run]) -> pd.DataFrame:
+    """Return runs as a DataFrame with MLflow's columns."""
+    import pandas as pd
+
+    columns: dict[str, Any] = {
+        name: [getattr(r.info, name) for r in runs] for name in _INFO_COLUMNS
+    }
+    for name in ("start_time", "end_time"):
+        columns[name] = pd.to_datetime(
+            pd.Series(columns[name], dtype="Float64"), unit="ms", utc=True
+        )
+    for kind, missing in (("metrics", float("nan")), ("params", None), ("tags", None)):
+        held = [getattr(run.data, kind) for run in runs]
+        for key in dict.fromkeys(key for each in held for key in each):
+            columns[f"{kind}.{key}"] = [each.get(key, missing) for each in held]
+    return pd.DataFrame(columns)

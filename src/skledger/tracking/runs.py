@@ -1,0 +1,303 @@
+"""Runs of the fluent API: start, end, and the one that is active.
+
+Each thread has its own stack of active runs, so two threads never write to each other's run.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+from skledger._guard import contain
+from skledger.errors import InvalidParameterError, SkledgerError
+from skledger.tracking.context import default_tags, process_identity, user_name
+from skledger.tracking.entities import (
+    LifecycleStage,
+    Run,
+    RunChange,
+    RunInfo,
+    RunStatus,
+    as_tags,
+)
+from skledger.tracking.names import new_run_id, now_ms, random_name
+from skledger.tracking.session import experiment_in_use, get_store
+
+__all__ = [
+    "ActiveRun",
+    "active_run",
+    "end_run",
+    "get_run",
+    "last_active_run",
+    "start_run",
+]
+
+PARENT_TAG = "mlflow.parentRunId"
+NAME_TAG = "mlflow.runName"
+NOTE_TAG = "mlflow.note.content"
+#: Which process works on a run, written while it is RUNNING.
+PROCESS_TAG = "skledger.process"
+
+
+class ActiveRun(Run):
+    """A run that ends with its ``with`` block: FINISHED, FAILED or KILLED."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> ActiveRun:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        _end(self.info.run_id, status_after(error))
+
+
+class _Stack(threading.local):
+    """The active runs of a thread, and the last one it worked on."""
+
+    def __init__(self) -> None:
+        self.runs: list[ActiveRun] = []
+        self.last: str | None = None
+
+
+# A forked child may write to the run it was born in, but only the parent ends it.
+_process = os.getpid()
+_stack = _Stack()
+_last_of_process: str | None = None
+
+
+def status_after(error: BaseException | None) -> str:
+    """Return the state of a run that ended with `error`; an interrupt has killed it."""
+    if error is None:
+        return RunStatus.FINISHED
+    return RunStatus.KILLED if isinstance(error, KeyboardInterrupt) else RunStatus.FAILED
+
+
+def new_run_info(
+    run_name: str, *, started: int | None = None, experiment_id: str | None = None
+) -> RunInfo:
+    """Describe a run that is about to be created, RUNNING, in the experiment in use.
+
+    Parameters
+    ----------
+    run_name : str
+        Its name.
+    started : int, optional
+        Its start in ms since the epoch; now by default.
+    experiment_id : str, optional
+        Another experiment.
+    """
+    experiment = experiment_in_use() if experiment_id is None else None
+    if experiment is None:
+        experiment = get_store().get_experiment(str(experiment_id))
+    if experiment.lifecycle_stage == LifecycleStage.DELETED:
+        raise InvalidParameterError(
+            f"The experiment {experiment.name!r} is deleted and takes no runs."
+        )
+    run_id = new_run_id()
+    return RunInfo(
+        run_id=run_id,
+        experiment_id=experiment.experiment_id,
+        run_name=run_name,
+        user_id=user_name(),
+        status=RunStatus.RUNNING,
+        start_time=now_ms() if started is None else started,
+        end_time=None,
+        lifecycle_stage=LifecycleStage.ACTIVE,
+        artifact_uri=f"{experiment.artifact_location.rstrip('/')}/{run_id}/artifacts",
+    )
+
+
+def start_run(
+    run_id: str | None = None,
+    experiment_id: str | None = None,
+    run_name: str | None = None,
+    nested: bool = False,
+    parent_run_id: str | None = None,
+    tags: Mapping[str, Any] | None = None,
+    description: str | None = None,
+    log_system_metrics: bool | None = None,
+) -> ActiveRun:
+    """Start a run, or take up one by its identifier, and make it the active one.
+
+    Parameters
+    ----------
+    run_id : str, optional
+        Take up this run instead of making a new one.
+    experiment_id : str, optional
+        The experiment of a new run; by default the one in use.
+    run_name : str, optional
+        The name of a new run; by default one is made up.
+    nested : bool, default=False
+        Make the new run a child of the active one. Without it, starting a run while another is
+        active is an error.
+    parent_run_id : str, optional
+        Make the new run a child of this one.
+    tags : mapping, optional
+        Tags to set on the run.
+    description : str, optional
+        A note, in Markdown; the tag ``mlflow.note.content``.
+    log_system_metrics : bool, optional
+        Taken for compatibility.
+
+    Returns
+    -------
+    ActiveRun
+        The run; in a ``with`` statement it ends with the block.
+
+    Raises
+    ------
+    SkledgerError
+        When another run is active and `nested` is False.
+    NotFoundError
+        When there is no run of that identifier.
+    """
+    if _stack.runs and not nested and parent_run_id is None:
+        current = _stack.runs[-1].info
+        raise SkledgerError(
+            f"The run {current.run_name!r} ({current.run_id}) is already active in this thread. "
+            "End it with end_run() or a `with` block, or start this one with nested=True."
+        )
+    run_id = run_id or (None if _stack.runs else os.environ.get("MLFLOW_RUN_ID"))
+    extra = {str(key): str(value) for key, value in (tags or {}).items()}
+    if description is not None:
+        extra[NOTE_TAG] = description
+    if run_id is not None:
+        run = _take_up(run_id, run_name, extra)
+    else:
+        if parent_run_id is None and nested and _stack.runs:
+            parent_run_id = _stack.runs[-1].info.run_id
+        if parent_run_id is not None:
+            get_store().get_run(parent_run_id)
+            extra.setdefault(PARENT_TAG, parent_run_id)
+        run = _create(run_name or extra.get(NAME_TAG) or random_name(), experiment_id, extra)
+    _stack.runs.append(run)
+    remember(run.info.run_id)
+    return run
+
+
+def _create(run_name: str, experiment_id: str | None, tags: dict[str, str]) -> ActiveRun:
+    info = new_run_info(run_name, experiment_id=experiment_id)
+    all_tags = {
+        **default_tags(),
+        **tags,
+        NAME_TAG: run_name,
+        PROCESS_TAG: process_identity(),
+    }
+    store = get_store()
+    store.write(RunChange(info.run_id, create=info, tags=as_tags(all_tags)))
+    return _active(store.get_run(info.run_id))
+
+
+def _take_up(run_id: str, run_name: str | None, tags: dict[str, str]) -> ActiveRun:
+    store = get_store()
+    info = store.get_run(run_id).info
+    if info.lifecycle_stage == LifecycleStage.DELETED:
+        raise InvalidParameterError(f"The run {run_id} is deleted; restore it before use.")
+    tags = {**tags, PROCESS_TAG: process_identity()}
+    store.write(RunChange(run_id, status=RunStatus.RUNNING, run_name=run_name, tags=as_tags(tags)))
+    return _active(store.get_run(run_id))
+
+
+def _active(run: Run) -> ActiveRun:
+    return ActiveRun(run.info, run.data, run.inputs, run.outputs)
+
+
+def end_run(status: str = RunStatus.FINISHED) -> None:
+    """End the active run of this thread, if there is one.
+
+    Parameters
+    ----------
+    status : str, default="FINISHED"
+        Its final state: FINISHED, FAILED or KILLED.
+    """
+    if not isinstance(status, str) or status not in RunStatus.ALL:
+        raise InvalidParameterError(
+            f"The status of a run is one of {', '.join(RunStatus.ALL)}, not {status!r}."
+        )
+    if _stack.runs:
+        _end(_stack.runs[-1].info.run_id, status)
+
+
+def _end(run_id: str, status: str) -> None:
+    """End a run and take it off the stack, with the children that were left open above it."""
+    ended = [run for run in _stack.runs if run.info.run_id == run_id]
+    if ended:
+        at = _stack.runs.index(ended[-1])
+        ended = _stack.runs[at:]
+        del _stack.runs[at:]
+    elif is_known_elsewhere(run_id):
+        return
+    now = now_ms()
+    ids = [run.info.run_id for run in ended] or [run_id]
+    get_store().write(*(RunChange(each, status=status, end_time=now) for each in reversed(ids)))
+
+
+def is_known_elsewhere(run_id: str) -> bool:
+    """Tell whether a run has ended already, by `end_run` inside its own ``with`` block."""
+    return RunStatus.is_terminated(get_store().get_run(run_id).info.status)
+
+
+def active_run() -> ActiveRun | None:
+    """Return the active run of this thread, or None; its data is as it was at the start."""
+    return _stack.runs[-1] if _stack.runs else None
+
+
+def remember(run_id: str) -> None:
+    """Make a run the one that `last_active_run` returns."""
+    global _last_of_process
+    _stack.last = _last_of_process = run_id
+
+
+def last_active_run() -> Run | None:
+    """Return the run this thread worked on last (else the process did), as it is now.
+
+    Runs that autologging booked count.
+    """
+    run_id = _stack.runs[-1].info.run_id if _stack.runs else (_stack.last or _last_of_process)
+    return None if run_id is None else get_store().get_run(run_id)
+
+
+def get_run(run_id: str) -> Run:
+    """Return a run with its params, the last value of each metric, and its tags.
+
+    Raises
+    ------
+    NotFoundError
+        When there is no such run.
+    """
+    return get_store().get_run(run_id)
+
+
+def current_run_id() -> str:
+    """Return the active run's identifier; without one, start a run as MLflow does."""
+    return (_stack.runs[-1] if _stack.runs else start_run()).info.run_id
+
+
+@atexit.register
+def _end_what_is_open() -> None:
+    """At exit, end the runs this thread left open; FAILED when an exception ended the script."""
+    if os.getpid() != _process:
+        return
+    error = getattr(sys, "last_value", None)
+    while _stack.runs:
+        run = _stack.runs[-1]
+        with contain(f"the end of the run {run.info.run_name!r}") as attempt:
+            _end(run.info.run_id, status_after(error))
+        if attempt.failed:
+            _stack.runs.clear()
+
+
+def reset() -> None:
+    """Forget the runs of this thread; for tests."""
+    global _last_of_process
+    _stack.runs.clear()
+    _stack.last = _last_of_process = None
