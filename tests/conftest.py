@@ -70,3 +70,28 @@ def regression():
     from sklearn.datasets import load_diabetes
 
     return load_diabetes(return_X_y=True)
+
+
+@pytest.fixture
+def run_python(tmp_path):
+    """Run code in a new Python, in the test's folder; returns the finished process."""
+    import os
+    import subprocess
+    import sys
+    import textwrap
+
+    def run(code, *args, check=True, env=None, **options):
+        process = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(code), *args],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            env={**os.environ, **(env or {})},
+            **options,
+        )
+        if check:
+            assert process.returncode == 0, process.stderr
+        return process
+
+    return run

@@ -7,10 +7,14 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from skledger._guard import logger, switch
 from skledger.errors import InvalidParameterError
+
+if TYPE_CHECKING:
+    from skledger.hooks.events import FitCall
+    from skledger.ledger.fits import FitLedger
 
 __all__ = ["Config", "autolog"]
 
@@ -79,6 +83,33 @@ class _Restore:
         from skledger.tracking.session import get_tracking_uri
 
         return f"skledger: autologging to {get_tracking_uri()}"
+
+
+class _LateLedger:
+    """A `FitLedger` that is imported by the first fit, so that `autolog()` costs next to nothing.
+
+    Parameters
+    ----------
+    config : Config
+        What `autolog` was asked for.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._ledger: FitLedger | None = None
+
+    def fit_started(self, call: FitCall) -> object:
+        """Note what must be noted before the fit."""
+        if self._ledger is None:
+            from skledger.ledger.fits import FitLedger
+
+            self._ledger = FitLedger(self._config)
+        return self._ledger.fit_started(call)
+
+    def fit_ended(self, call: FitCall, note: Any) -> None:
+        """Book the fit."""
+        if self._ledger is not None:
+            self._ledger.fit_ended(call, note)
 
 
 def autolog(
@@ -169,7 +200,6 @@ def _apply(config: Config) -> None:
     """Put a configuration into force: install or remove the hooks, set the switch."""
     global _current
     from skledger.hooks import estimators, warned, workers
-    from skledger.ledger.fits import FitLedger
 
     _current = config
     logger.setLevel(logging.CRITICAL if config.silent else logging.NOTSET)
@@ -178,7 +208,7 @@ def _apply(config: Config) -> None:
         for hook in (workers, warned, estimators):
             hook.unpatch()
         return
-    estimators.patch(FitLedger(config))
+    estimators.patch(_LateLedger(config))
     warned.patch()
     workers.patch()
     switch.enabled = True

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from skledger.capture import _lettering
 from skledger.capture._sheet import Box, Colour, Sheet
 
-__all__ = ["GREY", "INK", "PALE", "Panel", "fitted", "number", "span", "ticks"]
+__all__ = ["GREY", "INK", "PALE", "Panel", "fitted", "left_margin", "number", "span", "ticks"]
 
 Numbers = npt.NDArray[np.float64]
 Span = tuple[float, float]
@@ -115,9 +115,11 @@ def ticks(scale: Span, most: int) -> list[tuple[float, str]]:
 
 def number(value: float) -> str:
     """Return a number as short as it can be read: counts whole, others to three digits."""
-    if not math.isfinite(value):
+    if math.isnan(value):
         return "\N{EN DASH}"
-    if value == 0:
+    if math.isinf(value):
+        text = "-\N{INFINITY}" if value < 0 else "\N{INFINITY}"
+    elif value == 0:
         text = "0"
     elif value == round(value) and abs(value) < 1e6:
         text = f"{value:,.0f}"
@@ -132,6 +134,11 @@ def number(value: float) -> str:
 def fitted(labels: list[str], size: int, room: float) -> float:
     """Return the width in pixels the longest of `labels` takes, at most `room`."""
     return min(room, max((_lettering.width(label, size) for label in labels), default=0.0))
+
+
+def left_margin(scale: Span) -> float:
+    """Return the room the y axis' label and the texts of its ticks take."""
+    return round(38 + fitted([text for _, text in ticks(scale, most=9)], _TICK, 110))
 
 
 def _share(values: npt.ArrayLike, scale: Span) -> Numbers:

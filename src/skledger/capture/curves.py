@@ -6,6 +6,7 @@ the threshold falls. Areas are computed from all of its points; pictures keep at
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,10 +18,10 @@ __all__ = [
     "average_precision",
     "macro_average",
     "one_vs_one_area",
-    "pr_points",
+    "pr_line",
     "rank",
     "roc_area",
-    "roc_points",
+    "roc_line",
     "thin",
 ]
 
@@ -155,51 +156,54 @@ def one_vs_one_area(
     return total / 2.0 / ((n_classes - 1) * float(counts.sum())), rankings
 
 
-def roc_points(ranking: Ranking) -> tuple[Floats, Floats]:
-    """False and true positive rates to draw, from (0, 0) to (1, 1), ascending."""
-    fpr, tpr = _rates(ranking)
-    kept = thin(fpr, tpr)
-    return fpr[kept], tpr[kept]
+def roc_line(ranking: Ranking) -> tuple[Floats, Floats]:
+    """False and true positive rates, ascending from (0, 0) to (1, 1)."""
+    fpr = np.concatenate(([0.0], ranking.fps / ranking.fps[-1]))
+    return fpr, np.concatenate(([0.0], ranking.tps / ranking.tps[-1]))
 
 
-def pr_points(ranking: Ranking) -> tuple[Floats, Floats]:
-    """Recall and precision to draw, recall ascending from (0, 1).
+def pr_line(ranking: Ranking) -> tuple[Floats, Floats]:
+    """Recall, ascending from 0, and precision.
 
     A precision holds from the previous recall up to its own (steps before the point).
     """
-    recall, precision = _recalls(ranking)
-    kept = thin(recall, precision)
-    return recall[kept], precision[kept]
+    recall = np.concatenate(([0.0], ranking.tps / ranking.tps[-1]))
+    return recall, np.concatenate(([1.0], _precision(ranking)))
 
 
-def macro_average(rankings: list[Ranking], kind: str) -> tuple[Floats, Floats]:
+def macro_average(
+    lines: Sequence[tuple[Floats, Floats]], *, stepped: bool
+) -> tuple[Floats, Floats]:
     """Average curves vertically, every class counting the same.
 
     Parameters
     ----------
-    rankings : list of Ranking
+    lines : sequence of tuple of ndarray
         The classes' curves, all of them defined.
-    kind : {"roc", "pr"}
-        ROC curves are joined by straight lines, precision-recall curves by steps.
+    stepped : bool
+        Whether a value holds up to its place from the previous one (precision-recall curves);
+        otherwise points are joined by straight lines (ROC curves).
 
     Returns
     -------
     x, y : ndarray of shape (n_points,)
-        At most 200 points.
+        Some 400 points at most.
     """
-    curves = [_rates(one) if kind == "roc" else _recalls(one) for one in rankings]
-    places = np.sort(np.concatenate([x[thin(x, y, 50)] for x, y in curves]))
+    corners = [x if len(x) <= 50 else x[thin(x, y, 50)] for x, y in lines]
+    places = np.sort(np.concatenate(corners))
     # Quantiles of where the curves have their corners: as fine a grid as the classes need.
-    picks = np.linspace(0, len(places) - 1, 2 * MAX_POINTS).astype(np.intp)
-    grid = np.unique(np.concatenate(([0.0], places[picks], [1.0])))
+    if len(places) > 2 * MAX_POINTS:
+        picks = np.linspace(0, len(places) - 1, 2 * MAX_POINTS).astype(np.intp)
+        places = places[picks]
+    grid = np.unique(places)
     total = np.zeros_like(grid)
-    for x, y in curves:
-        total += np.interp(grid, x, y) if kind == "roc" else y[np.searchsorted(x, grid)]
-    mean = total / len(curves)
-    if kind == "roc":
+    for x, y in lines:
+        total += y[np.searchsorted(x, grid)] if stepped else np.interp(grid, x, y)
+    mean = total / len(lines)
+    if not stepped:
+        # At 0 the interpolation gives the upper end of a rise that begins at the origin.
         grid, mean = np.concatenate(([0.0], grid)), np.concatenate(([0.0], mean))
-    kept = thin(grid, mean)
-    return grid[kept], mean[kept]
+    return grid, mean
 
 
 def thin(x: Floats, y: Floats, limit: int = MAX_POINTS) -> NDArray[np.intp]:
@@ -243,17 +247,6 @@ def _falling(scores: NDArray[np.floating]) -> tuple[NDArray[np.intp], NDArray[np
     falling = scores[order]
     ends = np.flatnonzero(falling[1:] != falling[:-1])
     return order, np.append(ends, len(order) - 1)
-
-
-def _rates(ranking: Ranking) -> tuple[Floats, Floats]:
-    zero = [0.0]
-    fpr = np.concatenate((zero, ranking.fps / ranking.fps[-1]))
-    return fpr, np.concatenate((zero, ranking.tps / ranking.tps[-1]))
-
-
-def _recalls(ranking: Ranking) -> tuple[Floats, Floats]:
-    recall = np.concatenate(([0.0], ranking.tps / ranking.tps[-1]))
-    return recall, np.concatenate(([1.0], _precision(ranking)))
 
 
 def _precision(ranking: Ranking) -> Floats:

@@ -36,10 +36,11 @@ from skledger.capture.curves import (
     Ranking,
     average_precision,
     macro_average,
-    pr_points,
+    pr_line,
     rank,
     roc_area,
-    roc_points,
+    roc_line,
+    thin,
 )
 from skledger.capture.metrics_classifier import confusion
 from skledger.capture.metrics_labels import Labels
@@ -260,26 +261,26 @@ def _curves(
     usable: list[tuple[str, Ranking]], kind: str, binary: bool, area: float | None = None
 ) -> dict[str, Any]:
     """Give the ``curves`` of a picture, and how many classes there are if not all are in it."""
-    points = roc_points if kind == "roc" else pr_points
-    areas = [
-        (roc_area(one) if kind == "roc" else average_precision(one)) or 0.0 for _, one in usable
-    ]
-    chosen = range(len(usable))
-    curves: list[dict[str, Any]] = []
-    if binary:
-        areas = areas if area is None else [area]
+    stepped = kind == "pr"
+    lines = [pr_line(one) if stepped else roc_line(one) for _, one in usable]
+    if binary and area is not None:
+        areas = [area]
     else:
-        macro = macro_average([one for _, one in usable], kind)
-        curves.append(_curve("macro average", macro, float(np.mean(areas))))
+        areas = [(average_precision(one) if stepped else roc_area(one)) or 0.0 for _, one in usable]
+    shown = list(range(len(usable)))
     many = len(usable) > _MAX_CURVES
     if many:
-        chosen = sorted(chosen, key=areas.__getitem__)[:_WORST_CURVES]  # type: ignore[assignment]
-    curves += [_curve(usable[one][0], points(usable[one][1]), areas[one]) for one in chosen]
+        shown = sorted(shown, key=areas.__getitem__)[:_WORST_CURVES]
+    curves = [_curve(usable[one][0], lines[one], areas[one]) for one in shown]
+    if not binary:
+        macro = macro_average(lines, stepped=stepped)
+        curves.insert(0, _curve("macro average", macro, float(np.mean(areas))))
     return {"curves": curves, "classes": len(usable)} if many else {"curves": curves}
 
 
-def _curve(label: str, points: tuple[Floats, Floats], area: float) -> dict[str, Any]:
-    x, y = (np.round(one, 6).tolist() for one in points)
+def _curve(label: str, line: tuple[Floats, Floats], area: float) -> dict[str, Any]:
+    kept = thin(*line)
+    x, y = (one[kept].round(6).tolist() for one in line)
     return {"label": label, "x": x, "y": y, "area": round(area, 6)}
 
 

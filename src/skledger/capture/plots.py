@@ -27,7 +27,7 @@ import numpy.typing as npt
 
 from skledger.capture import _lettering
 from skledger.capture._grid import MOST_CELLS, Grid, diverging, ramp, titled
-from skledger.capture._panel import GREY, PALE, Panel, fitted, number, span, ticks
+from skledger.capture._panel import GREY, PALE, Panel, fitted, left_margin, number, span, ticks
 from skledger.capture._sheet import Colour, Sheet
 from skledger.errors import InvalidParameterError
 
@@ -53,6 +53,7 @@ _COLOURS: tuple[Colour, ...] = (
     (0.25, 0.25, 0.25),
 )
 _MOST_BARS = 60
+_MOST_NAMED = 21  # curves; the legend has no room for more
 _MOST_ANNOTATED = 15  # classes; more, and colour alone must speak
 
 
@@ -162,30 +163,23 @@ def _heatmap(picture: Picture) -> Sheet:
 
 @drawer("roc_curve")
 def _roc_curve(picture: Picture) -> Sheet:
-    def chance(panel: Panel) -> None:
-        panel.sheet.line(panel.across([0, 1]), panel.up([0, 1]), GREY, dashes=(5, 4))
-
-    return _curves(picture, ("False positive rate", "True positive rate"), "AUC", chance)
+    return _curves(picture, ("False positive rate", "True positive rate"), "AUC")
 
 
 @drawer("precision_recall_curve")
 def _precision_recall_curve(picture: Picture) -> Sheet:
-    return _curves(picture, ("Recall", "Precision"), "AP", None)
+    return _curves(picture, ("Recall", "Precision"), "AP")
 
 
-def _curves(
-    picture: Picture,
-    axes: tuple[str, str],
-    area: str,
-    reference: Callable[[Panel], None] | None,
-) -> Sheet:
+def _curves(picture: Picture, axes: tuple[str, str], area: str) -> Sheet:
     """Draw curves within the unit square, with a legend at its right when there are several."""
     curves: list[Picture] = list(_needed(picture, "curves"))
     notes = []
     if len(curves) == 1:
         notes.append(_area_text(curves[0], area))
-    if _count(picture, "classes") > len(curves):
-        notes.append(f"{len(curves)} curves of {_count(picture, 'classes'):,} classes")
+    classes = _count(picture, "classes")
+    if classes > len(curves) > 1:  # then the first curve is the average of all
+        notes.append(f"the {len(curves) - 1} of {classes:,} classes with the smallest {area}")
     if _count(picture, "sampled"):
         notes.append(f"from a sample of {_count(picture, 'sampled'):,} rows")
     note = " · ".join(notes)
@@ -194,23 +188,37 @@ def _curves(
     sheet = titled(picture, note, 780 if len(curves) > 1 else 520, 530)
     panel = Panel(sheet, (68, 56, 410, 410), (-0.02, 1.02), (-0.02, 1.02))
     panel.frame(*axes)
-    if reference:
-        reference(panel)
+    if area == "AUC":  # what guessing would give
+        sheet.line(panel.across([0, 1]), panel.up([0, 1]), GREY, dashes=(5, 4))
     for index, curve in enumerate(curves):
         x, y = _pairs(curve, "x", "y")
         if area == "AP":
             x, y = _steps(x, y)
-        colour = _COLOURS[index % len(_COLOURS)]
-        dashes = (None, (6, 3), (2, 2))[index // len(_COLOURS) % 3]
+        colour, dashes = _stroke(index)
         sheet.line(panel.across(x), panel.up(y), colour, thick=2, dashes=dashes, within=panel.box)
-        if len(curves) > 1 and index < 22:
-            at = 450 - 18 * index
-            sheet.line([494, 518], [at + 4, at + 4], colour, thick=2, dashes=dashes)
-            sheet.text(526, at, curve.get("label", ""), room=186)
-            sheet.text(766, at, _three(curve.get("area")), across="right")
     if len(curves) > 1:
-        sheet.text(766, 470, area, size=11, colour=GREY, across="right")
+        _legend(sheet, curves, area)
     return sheet
+
+
+def _legend(sheet: Sheet, curves: list[Picture], area: str) -> None:
+    """Name the curves at the right of the square, each with its area."""
+    sheet.text(766, 470, area, size=11, colour=GREY, across="right")
+    for index, curve in enumerate(curves[:_MOST_NAMED]):
+        y = 450 - 18 * index
+        colour, dashes = _stroke(index)
+        sheet.line([494, 518], [y + 4, y + 4], colour, thick=2, dashes=dashes)
+        sheet.text(526, y, curve.get("label", ""), room=186)
+        sheet.text(766, y, _three(curve.get("area")), across="right")
+    if len(curves) > _MOST_NAMED:
+        more = f"and {len(curves) - _MOST_NAMED} more"
+        sheet.text(526, 450 - 18 * _MOST_NAMED, more, colour=GREY)
+
+
+def _stroke(index: int) -> tuple[Colour, tuple[int, int] | None]:
+    """Return the colour and the dashes of a curve, different for each of the first 21."""
+    dashes = (None, (6, 3), (2, 2))[index // len(_COLOURS) % 3]
+    return _COLOURS[index % len(_COLOURS)], dashes
 
 
 def _steps(recall: Numbers, precision: Numbers) -> tuple[Numbers, Numbers]:
@@ -230,7 +238,7 @@ def _predicted_vs_actual(picture: Picture) -> Sheet:
     if not len(actual):
         return _nothing(picture, note)
     scale = span(actual, predicted)
-    left = _left_margin(scale)
+    left = left_margin(scale)
     sheet = titled(picture, note, round(left) + 440, 530)
     panel = Panel(sheet, (left, 56, 410, 410), scale, scale)
     panel.frame("Actual", "Predicted")
@@ -249,7 +257,7 @@ def _residuals(picture: Picture) -> Sheet:
     if not len(predicted):
         return _nothing(picture, note)
     scale = span(residual, edges, include=0.0)
-    left = _left_margin(scale)
+    left = left_margin(scale)
     sheet = titled(picture, note, round(left) + 604, 480)
     panel = Panel(sheet, (left, 56, 430, 360), span(predicted), scale)
     panel.frame("Predicted", "Residual (actual \N{MINUS SIGN} predicted)")
@@ -318,11 +326,6 @@ def _nothing(picture: Picture, note: str) -> Sheet:
     return sheet
 
 
-def _left_margin(scale: tuple[float, float]) -> float:
-    """Return the room the y axis' label and the texts of its ticks take."""
-    return round(38 + fitted([text for _, text in ticks(scale, most=9)], 11, 110))
-
-
 def _points_note(drawn: int, total: int) -> str:
     return f"{drawn:,} of {total:,} points" if total > drawn else f"{drawn:,} points"
 
@@ -340,8 +343,11 @@ def _percent(part: float) -> str:
     return "<1%" if part < 0.01 else ">99%" if part > 0.99 else f"{part:.0%}"
 
 
-def _three(value: Any) -> str:
-    return "\N{EN DASH}" if value is None or np.isnan(value) else f"{value:.3f}"
+def _three(value: float | None) -> str:
+    """Return an area, which has three decimals if it is one at all."""
+    if value is None or not abs(value) <= 10:
+        return number(np.nan if value is None else value)
+    return f"{value:.3f}"
 
 
 def _needed(picture: Picture, key: str) -> Any:

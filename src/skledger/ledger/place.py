@@ -86,7 +86,9 @@ class Place:
 
     def remove_folder(self, location: str) -> None:
         """Remove the folder of a model that no record points to."""
-        shutil.rmtree(local_folder(location), ignore_errors=True)
+        folder = local_folder(location)
+        own = folder.parent if folder.parent.name.startswith("m-") else folder
+        shutil.rmtree(own, ignore_errors=True)
 
     def fit_began(self, tags: Mapping[str, str], params: Mapping[str, str]) -> None:
         """Note that the fit is under way."""
@@ -158,6 +160,7 @@ class OwnRun(Place):
                 params=records.param_records(),
                 tags=as_tags(tags),
                 models=() if records.model is None else (records.model,),
+                deleted_models=records.replaced_models,
             )
             self.store.write(change)
             self._created, self._ended = True, final
@@ -214,6 +217,7 @@ class UserRun(Place):
                 ),
                 tags=tuple(RunTag(tags[k], v) for k, v in records.tags.items()),
                 models=() if records.model is None else (records.model,),
+                deleted_models=records.replaced_models,
             )
         )
 

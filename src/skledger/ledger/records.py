@@ -41,6 +41,10 @@ class Records:
         The numbers behind each picture, by its name.
     model : LoggedModel or None
         The model, already on disk.
+    model_bytes : int
+        Its size.
+    replaced_models : tuple of str
+        Earlier models that it takes the place of.
     """
 
     params: dict[str, str] = field(default_factory=dict)
@@ -50,6 +54,7 @@ class Records:
     pictures: dict[str, dict[str, Any]] = field(default_factory=dict)
     model: LoggedModel | None = None
     model_bytes: int = 0
+    replaced_models: tuple[str, ...] = ()
 
     def add_params(self, params: Mapping[str, str]) -> None:
         """Take the params; what is too long for a store is cut there and kept whole in a file."""

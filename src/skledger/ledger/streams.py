@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from skledger._guard import contain
 from skledger._writer import writer
-from skledger.tracking.entities import LoggedModel, RunChange, RunStatus
+from skledger.tracking.entities import LoggedModel, RunStatus
 from skledger.tracking.runs import status_after
 
 if TYPE_CHECKING:
@@ -92,14 +92,15 @@ class Stream:
 
     def _book(self, status: str) -> None:
         """Write the step; a newer model takes the place of the older one in the same write."""
-        place, model = self.note.place, self.note.records.model
+        records, old = self.note.records, self._model
+        records.replaced_models = ()
+        if records.model is not None:
+            self._model = records.model
+            records.replaced_models = () if old is None else (old.model_id,)
         self.ledger.write(self.note, status, self.last_end, self.step)
-        self.note.records.params, self.note.records.tags = {}, {}
-        if model is not None:
-            old, self._model = self._model, model
-            if old is not None:
-                place.store.write(RunChange(place.info.run_id, deleted_models=(old.model_id,)))
-                place.remove_folder(old.artifact_location)
+        records.params, records.tags = {}, {}
+        if old is not None and records.replaced_models:
+            self.note.place.remove_folder(old.artifact_location)
 
     def finish(self, estimator: Any) -> None:
         """Write the model as it is now and end the run."""

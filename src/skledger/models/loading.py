@@ -169,7 +169,7 @@ class _Folder:
 
 _WHAT_TO_DO = (
     "Restore the file or save the model again; only if you know who changed it and trust them, "
-    "load it without verification (digests=None)."
+    "load it with verify=False."
 )
 
 

@@ -18,6 +18,9 @@ __all__ = ["Pickled", "pickle_into"]
 _PROTOCOL = 5
 # Bytes held in memory before they go to the file.
 _SPILL = 32 * 1024 * 1024
+# A single value of more bytes goes to the file at once. No frame of opcodes is as large, so it is
+# the contents of an array.
+_LARGE = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +63,7 @@ class _Sink:
     def write(self, data: Any) -> None:
         """Take the next part of the pickle: a frame of about 64 KB, or one large value."""
         raw = data.raw() if isinstance(data, pickle.PickleBuffer) else data
-        if len(raw) > _SPILL:
-            # The bytes of a large array: no names in there, and no second copy of them.
+        if len(raw) > _LARGE:
             self._spill()
             self._put(memoryview(raw))
             return
@@ -91,7 +93,7 @@ class _Sink:
         if self._tail:  # a name that began before the last spill
             seam = self._tail + bytes(held[:LONGEST_NAME])
             self._names |= named_modules(seam, by_value=self._by_value)
-        self._tail = bytes(held[-LONGEST_NAME:])
+        self._tail = (self._tail + bytes(held[-LONGEST_NAME:]))[-LONGEST_NAME:]
         if self._refuse_main and "__main__" in self._names:
             raise _NeedsCloudpickle
 

@@ -166,7 +166,7 @@ class LocalArtifacts:
         """Open a file for reading."""
         target = self._resolve(path)
         try:
-            return open(target, "rb")  # noqa: PTH123, SIM115 - the caller closes it
+            return open(target, "rb")  # noqa: PTH123 - the caller closes it
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
             raise NotFoundError(f"there is no artifact {path!r} in {self.uri}") from error
         except OSError as error:

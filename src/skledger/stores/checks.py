@@ -14,9 +14,11 @@ from skledger.tracking.entities import (
     MAX_PARAM_LENGTH,
     MAX_TAG_LENGTH,
     Dataset,
+    LifecycleStage,
     LoggedModel,
     RunChange,
     RunStatus,
+    ViewType,
 )
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "check_max_results",
     "check_tags",
     "check_text",
+    "check_view_type",
     "parse_experiment_id",
 ]
 
@@ -35,6 +38,11 @@ MODEL_STATUS = {"UNSPECIFIED": 0, "PENDING": 1, "READY": 2, "FAILED": 3}
 MODEL_STATUS_NAMES = {number: name for name, number in MODEL_STATUS.items()}
 
 _INT64 = 2**63
+_STAGES = {
+    ViewType.ACTIVE_ONLY: (LifecycleStage.ACTIVE,),
+    ViewType.DELETED_ONLY: (LifecycleStage.DELETED,),
+    ViewType.ALL: (LifecycleStage.ACTIVE, LifecycleStage.DELETED),
+}
 _MAX_NAME_LENGTH = 250
 _MAX_EXPERIMENT_NAME_LENGTH = 256
 _MAX_EXPERIMENT_TAG_LENGTH = 5000
@@ -182,6 +190,13 @@ def _check_model(model: LoggedModel) -> None:
     for metric in model.metrics:
         _check_key("model's metric", metric.key)
         _check_number("metric", metric.key, metric.value, metric.timestamp, metric.step)
+
+
+def check_view_type(view_type: int) -> tuple[str, ...]:
+    """Return the lifecycle stages that a view shows."""
+    if view_type not in _STAGES:
+        _refuse(f"view_type must be ViewType.ACTIVE_ONLY, DELETED_ONLY or ALL, got {view_type!r}")
+    return _STAGES[view_type]
 
 
 def check_tags(tags: Mapping[str, str]) -> None:

@@ -22,7 +22,7 @@ def encode_number(value: float) -> tuple[float, bool]:
     value = float(value)
     if -_GREATEST < value < _GREATEST:
         return value, False
-    if value != value:
+    if math.isnan(value):
         return 0.0, True
     return math.copysign(_GREATEST if math.isinf(value) else _NEXT, value), False
 

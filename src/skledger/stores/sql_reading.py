@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, select
+from sqlalchemy import BindParameter, ColumnElement, Connection, Select, bindparam, select
 
 from skledger.errors import NotFoundError
 from skledger.stores import tables
@@ -159,7 +159,7 @@ def _model(row: Sequence[Any]) -> LoggedModel:
     )
 
 
-_IDS = bindparam("ids", expanding=True)
+_IDS: BindParameter[str] = bindparam("ids", expanding=True)
 _params, _tags = tables.params.c, tables.tags.c
 _latest, _metrics = tables.latest_metrics.c, tables.metrics.c
 _datasets, _inputs, _input_tags = tables.datasets.c, tables.inputs.c, tables.input_tags.c

@@ -20,9 +20,9 @@ from sqlalchemy import (
 
 from skledger.errors import InvalidParameterError
 from skledger.stores import tables
+from skledger.stores.checks import check_view_type
 from skledger.stores.sql_numbers import encode_number
 from skledger.stores.sql_reading import INFO_COLUMNS
-from skledger.tracking.entities import LifecycleStage, ViewType
 from skledger.tracking.filters import Comparison, Ordering
 
 __all__ = ["Like", "select_experiments", "select_runs"]
@@ -53,11 +53,6 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
-_STAGES = {
-    ViewType.ACTIVE_ONLY: (LifecycleStage.ACTIVE,),
-    ViewType.DELETED_ONLY: (LifecycleStage.DELETED,),
-    ViewType.ALL: (LifecycleStage.ACTIVE, LifecycleStage.DELETED),
-}
 
 
 def select_runs(
@@ -71,7 +66,7 @@ def select_runs(
     runs = tables.runs
     query = select(*INFO_COLUMNS).where(
         runs.c.experiment_id.in_(experiment_ids),
-        runs.c.lifecycle_stage.in_(_stages(view_type)),
+        runs.c.lifecycle_stage.in_(check_view_type(view_type)),
         *(_run_condition(each, like) for each in conditions),
     )
     source: FromClause = runs
@@ -100,7 +95,7 @@ def select_experiments(
         table.creation_time,
         table.last_update_time,
     ).where(
-        table.lifecycle_stage.in_(_stages(view_type)),
+        table.lifecycle_stage.in_(check_view_type(view_type)),
         *(_experiment_condition(each, like) for each in conditions),
     )
     order: list[ColumnElement[Any]] = []
@@ -109,14 +104,6 @@ def select_experiments(
     if not order:
         order = [table.creation_time.desc()]
     return query.order_by(*order, table.experiment_id.desc())
-
-
-def _stages(view_type: int) -> tuple[str, ...]:
-    if view_type not in _STAGES:
-        raise InvalidParameterError(
-            f"view_type must be ViewType.ACTIVE_ONLY, DELETED_ONLY or ALL, got {view_type!r}"
-        )
-    return _STAGES[view_type]
 
 
 def _run_condition(each: Comparison, like: Like) -> ColumnElement[bool]:

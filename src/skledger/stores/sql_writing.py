@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, func, select
+from sqlalchemy import BindParameter, Connection, Select, bindparam, func, select
 
 from skledger.errors import NotFoundError, ParamConflictError
 from skledger.stores import tables
@@ -37,8 +37,8 @@ RUN_NAME_TAG = "mlflow.runName"
 
 Row = tuple[Any, ...]
 
-_SOME_RUNS = bindparam("runs", expanding=True)
-_SOME_KEYS = bindparam("keys", expanding=True)
+_SOME_RUNS: BindParameter[str] = bindparam("runs", expanding=True)
+_SOME_KEYS: BindParameter[str] = bindparam("keys", expanding=True)
 _runs, _params, _latest = tables.runs.c, tables.params.c, tables.latest_metrics.c
 # On databases with many writers the row's lock keeps two changes of a run apart.
 _FIND_RUNS = (
@@ -360,5 +360,6 @@ def _deleted_time(stage: str) -> int | None:
 
 def _send(connection: Connection, rows: _Rows) -> None:
     for name, statement in statements(connection.dialect).items():
-        if name in rows and rows[name]:
-            connection.exec_driver_sql(statement, rows[name])
+        found = rows.get(name)
+        if found:
+            connection.exec_driver_sql(statement, found)

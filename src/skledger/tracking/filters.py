@@ -339,10 +339,10 @@ class _Reader:
 
     def _operator(self) -> str:
         token = self._next("a comparison")
+        if token.text in ("<>", "=="):
+            right = "!=" if token.text == "<>" else "="
+            self.fail(f"{token.text} is written {right} here", token.start)
         if token.kind == "operator":
-            if token.text in ("<>", "=="):
-                right = "!=" if token.text == "<>" else "="
-                self.fail(f"{token.text} is written {right} here", token.start)
             return token.text
         word = token.text.upper() if token.kind == "word" else ""
         if word in ("LIKE", "ILIKE", "IN"):
@@ -352,7 +352,7 @@ class _Reader:
                 if self.take_word(each):
                     return f"NOT {each}"
             self.fail("expected LIKE, ILIKE or IN after NOT")
-        self.fail("expected =, !=, <, <=, >, >=, LIKE, ILIKE, IN or IS NULL", token.start)
+        return self.fail("expected =, !=, <, <=, >, >=, LIKE, ILIKE, IN or IS NULL", token.start)
 
     def _number(self, kind: str, key: str) -> float | int:
         token = self._next("a number")

@@ -1,0 +1,29 @@
+"""The command ``skledger``: look at runs, draw their pictures, see a demonstration.
+
+The subcommands live in a module each; none of them imports scikit-learn until it needs an
+estimator.
+"""
+
+from __future__ import annotations
+
+import click
+
+from skledger import __version__
+from skledger.cli import demo, plots, runs, show
+from skledger.cli._errors import Commands
+
+__all__ = ["main"]
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="To book the fits of a script without changing it: python -m skledger train.py",
+)
+@click.version_option(__version__, message="skledger %(version)s", help="Show the version.")
+def main() -> None:
+    """Autologging for scikit-learn: every fit is booked as a run that loads again."""
+
+
+for _module in (runs, show, plots, demo):
+    main.add_command(_module.command)

@@ -1,0 +1,143 @@
+"""Finding runs without changing anything: looking never creates a database or an experiment."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import click
+
+from skledger.cli._printing import clock
+from skledger.errors import InvalidParameterError, NotFoundError
+from skledger.tracking.entities import Experiment, Run, ViewType
+from skledger.tracking.frames import find_runs
+from skledger.tracking.session import get_store, get_tracking_uri
+
+__all__ = [
+    "ID_LENGTH",
+    "MISSING",
+    "PARENT_TAG",
+    "all_experiments",
+    "chosen_experiments",
+    "find_run",
+    "missing_database",
+    "require_database",
+]
+
+#: How much of a run's identifier is shown.
+ID_LENGTH = 8
+PARENT_TAG = "mlflow.parentRunId"
+#: The reference to the run that was started last.
+LAST = "last"
+MISSING = "Book your first run with `import skledger; skledger.autolog()`, or try `skledger demo`."
+
+_AMBIGUOUS_SHOWN = 10
+_SQLITE = re.compile(r"sqlite(?:\+pysqlite)?:///([^?]+)")
+
+
+def missing_database() -> Path | None:
+    """Return the SQLite file of the tracking URI when it is not there, else None."""
+    match = _SQLITE.match(get_tracking_uri())
+    if match is None:
+        return None
+    path = Path(match[1])
+    return None if path.exists() else path.absolute()
+
+
+def require_database() -> None:
+    """Raise `NotFoundError` when the tracking URI names a file that is not there."""
+    path = missing_database()
+    if path is not None:
+        raise NotFoundError(f"There is no database {path}. {MISSING} --uri names another one.")
+
+
+def all_experiments(view_type: int = ViewType.ACTIVE_ONLY) -> list[Experiment]:
+    """Return every experiment of the store."""
+    found: list[Experiment] = []
+    token: str | None = None
+    while True:
+        page = get_store().search_experiments(view_type, page_token=token)
+        found += page
+        token = page.token
+        if token is None:
+            return found
+
+
+def chosen_experiments(name: str | None, everywhere: bool) -> list[Experiment]:
+    """Return the experiments to look at.
+
+    Those of `name`; without one, of ``SKLEDGER_EXPERIMENT_NAME`` or ``MLFLOW_EXPERIMENT_NAME``;
+    without those, or `everywhere`, all.
+    """
+    if name is not None and everywhere:
+        raise click.UsageError("Give --experiment or --all, not both.")
+    if name is None and not everywhere:
+        variables = ("SKLEDGER_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_NAME")
+        name = next((os.environ[each] for each in variables if os.environ.get(each)), None)
+    every = all_experiments()
+    if name is None:
+        return every
+    named = [each for each in every if each.name == name]
+    if not named:
+        known = ", ".join(sorted(repr(each.name) for each in every))
+        raise NotFoundError(f"There is no experiment named {name!r}; there are: {known}.")
+    return named
+
+
+def find_run(reference: str) -> Run:
+    """Return the run that a user means.
+
+    Parameters
+    ----------
+    reference : str
+        An identifier or the beginning of one, the name of a run, or ``last``.
+
+    Raises
+    ------
+    NotFoundError
+        When no run fits.
+    InvalidParameterError
+        When several do.
+    """
+    require_database()
+    if re.fullmatch(r"[0-9a-f]{32}", reference):
+        return get_store().get_run(reference)
+    if reference == LAST:
+        found = _search(f"tags.`{PARENT_TAG}` IS NULL", 1, ViewType.ACTIVE_ONLY)
+        if not found:
+            raise NotFoundError(f"There are no runs in {get_tracking_uri()} yet. {MISSING}")
+        return _whole(found[0])
+    quoted = reference.replace("'", "''")
+    found = _search(f"run_name = '{quoted}'", _AMBIGUOUS_SHOWN + 1)
+    if not found and re.fullmatch(r"[0-9a-fA-F]+", reference):
+        found = _search(f"run_id LIKE '{reference.lower()}%'", _AMBIGUOUS_SHOWN + 1)
+    if not found:
+        raise NotFoundError(
+            f"There is no run {reference!r} in {get_tracking_uri()}: expected an identifier, the "
+            "beginning of one, the name of a run, or `last`. `skledger runs` lists them."
+        )
+    if len(found) > 1:
+        raise InvalidParameterError(_ambiguous(reference, found))
+    return _whole(found[0])
+
+
+def _search(filter_string: str, limit: int, view_type: int = ViewType.ALL) -> list[Run]:
+    ids = [each.experiment_id for each in all_experiments(view_type)]
+    return find_runs(ids, filter_string, view_type, limit)
+
+
+def _whole(run: Run) -> Run:
+    """Return the run with its data sets and models, which a search may leave out."""
+    return get_store().get_run(run.info.run_id)
+
+
+def _ambiguous(reference: str, found: list[Run]) -> str:
+    shown = [
+        f"  {run.info.run_id}  {clock(run.info.start_time)}  {run.info.run_name}"
+        for run in found[:_AMBIGUOUS_SHOWN]
+    ]
+    if len(found) > _AMBIGUOUS_SHOWN:
+        shown.append("  ...")
+    several = "\n".join(shown)
+    return f"{reference!r} stands for more than one run; give more of the identifier:\n{several}"

@@ -1,0 +1,133 @@
+"""Everything about one run, gathered for people or machines to read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from skledger.cli import _family
+from skledger.cli._finding import missing_database
+from skledger.cli._printing import finite
+from skledger.errors import SkledgerError
+from skledger.tracking.entities import LoggedModel, Run
+from skledger.tracking.session import get_store, get_tracking_uri
+
+__all__ = ["Portrait", "as_dictionary", "load_lines", "portrait_of"]
+
+
+@dataclass(slots=True)
+class Portrait:
+    """A run and what belongs to it.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    experiment : str
+        The name of its experiment.
+    steps : dict of str to int
+        How many values each metric has.
+    models : list of LoggedModel
+        The models it made.
+    sizes : dict of str to int
+        The size in bytes of each file of a model's folder together, by the model's identifier.
+    files : dict of str to int
+        The size in bytes of each artifact, by its path.
+    undrawn : list of str
+        The pictures that have not been drawn.
+    trouble : str
+        Why files or pictures could not be looked at; empty when they could.
+    """
+
+    run: Run
+    experiment: str
+    steps: dict[str, int] = field(default_factory=dict)
+    models: list[LoggedModel] = field(default_factory=list)
+    sizes: dict[str, int] = field(default_factory=dict)
+    files: dict[str, int] = field(default_factory=dict)
+    undrawn: list[str] = field(default_factory=list)
+    trouble: str = ""
+
+
+def portrait_of(run: Run) -> Portrait:
+    """Gather everything about a run; files that cannot be reached do not hide the rest."""
+    from skledger.ledger.drawing import missing_pictures
+    from skledger.stores.artifacts import local_folder
+
+    store = get_store()
+    info = run.info
+    made = Portrait(run, store.get_experiment(info.experiment_id).name)
+    made.steps = {key: len(store.get_metric_history(info.run_id, key)) for key in run.data.metrics}
+    made.models = store.search_logged_models(info.run_id)
+    try:
+        made.files = _sizes(local_folder(info.artifact_uri))
+        for model in made.models:
+            made.sizes[model.model_id] = sum(_sizes(local_folder(model.artifact_location)).values())
+        made.undrawn = missing_pictures(run)
+    except (SkledgerError, OSError, ValueError) as error:
+        made.trouble = str(error)
+    return made
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    """Return the size of each file below a folder, without those that are being written."""
+    return {
+        path.relative_to(folder).as_posix(): path.stat().st_size
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.suffix != ".tmp"
+    }
+
+
+def load_lines(model: LoggedModel) -> list[str]:
+    """Return the lines of Python that load a model, wherever they are run."""
+    from skledger.tracking.model_uris import DIGESTS_TAG
+
+    uri = get_tracking_uri()
+    if uri.startswith("sqlite:///") and missing_database() is None:
+        # Relative to the folder of the command, which need not be that of the reader's script.
+        uri = f"sqlite:///{Path(uri.removeprefix('sqlite:///')).absolute()}"
+    # Without digests of ours it needs the reader's word; see `load_model`.
+    trust = "" if DIGESTS_TAG in model.tags else ", verify=False"
+    return [
+        "import skledger",
+        f'skledger.set_tracking_uri("{uri}")',
+        f'model = skledger.sklearn.load_model("{model.model_uri}"{trust})',
+    ]
+
+
+def as_dictionary(portrait: Portrait) -> dict[str, Any]:
+    """Return a portrait as JSON has it."""
+    run = portrait.run
+    held = _family.as_dictionary(_family.Row(run, experiment=portrait.experiment))
+    return {
+        **held,
+        "metrics": {
+            key: {"value": value, "steps": portrait.steps[key]}
+            for key, value in held["metrics"].items()
+        },
+        "lifecycle_stage": run.info.lifecycle_stage,
+        "user": run.info.user_id,
+        "artifact_uri": run.info.artifact_uri,
+        "datasets": [
+            {
+                "name": each.dataset.name,
+                "digest": each.dataset.digest,
+                **{tag.key: tag.value for tag in each.tags},
+            }
+            for each in run.inputs.dataset_inputs
+        ],
+        "models": [
+            {
+                "model_id": model.model_id,
+                "name": model.name,
+                "uri": model.model_uri,
+                "location": model.artifact_location,
+                "bytes": portrait.sizes.get(model.model_id),
+                "load": load_lines(model)[-1],
+            }
+            for model in portrait.models
+        ],
+        "artifacts": portrait.files,
+        "undrawn": portrait.undrawn,
+    }

@@ -1,0 +1,97 @@
+"""``skledger demo``: the main job, shown on data that comes with scikit-learn."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+__all__ = ["command"]
+
+_SCRIPT = "demo_script.py"
+DEFAULT_FOLDER = "skledger-demo"
+
+
+@click.command("demo", short_help="See it work, in a folder of its own.")
+@click.option(
+    "--dir",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(DEFAULT_FOLDER),
+    show_default=True,
+    help="The folder for the demonstration's own database and files.",
+)
+def command(folder: Path) -> None:
+    """Fit some models on data that comes with scikit-learn, and show what was booked.
+
+    It has a database of its own and never touches yours. Running it again adds runs.
+    """
+    from skledger import flush
+    from skledger.cli._printing import cell, emit
+    from skledger.cli.runs import print_runs
+    from skledger.errors import StoreError
+    from skledger.tracking.session import set_tracking_uri
+
+    root = folder.absolute()
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        script = root / "demo.py"
+        source = (Path(__file__).parent / _SCRIPT).read_text(encoding="utf-8")
+        script.write_text(source, encoding="utf-8")
+    except OSError as error:
+        raise StoreError(
+            f"cannot write to {root}: {error.strerror}; --dir names another folder"
+        ) from error
+    set_tracking_uri(f"sqlite:///{root / 'skledger.db'}")
+    emit(cell(f"Runs are booked in {root / 'skledger.db'}; here is what is run:", "dim"), "")
+    _play(source, script)
+    flush()
+    emit("", cell("The runs that this made, the newest first ($ skledger runs):", "bold"))
+    print_runs(limit=20)
+    _say_what_next(root)
+
+
+def _play(source: str, script: Path) -> None:
+    """Run a script piece by piece, each shown before it is run."""
+    from skledger.cli._printing import cell, emit
+
+    # The script's warnings would be the reader's first impression; `skledger show` has them.
+    names: dict[str, Any] = {"__name__": "__demo__", "__file__": str(script)}
+    lines = source.splitlines()
+    shown = 0
+    for piece in ast.parse(source).body:
+        assert piece.end_lineno is not None
+        if isinstance(piece, ast.Expr) and isinstance(piece.value, ast.Constant):
+            shown = piece.end_lineno  # the docstring
+            continue
+        text = "\n".join(lines[shown : piece.end_lineno]).strip("\n")
+        shown = piece.end_lineno
+        for line in text.splitlines():
+            emit(cell(f"    {line}", "dim" if line.startswith("#") else "cyan"))
+        sys.stdout.flush()
+        code = compile(ast.Module([piece], []), str(script), "exec")
+        exec(code, names)  # noqa: S102 - it is our own script
+
+
+def _say_what_next(root: Path) -> None:
+    from skledger.cli._printing import cell, emit
+
+    try:
+        place = root.relative_to(Path.cwd())
+    except ValueError:
+        place = root
+    quoted = f'"{place}"' if " " in str(place) else str(place)
+    emit("", cell("What to do next:", "bold"))
+    steps = {
+        f"cd {quoted}": "the demonstration, and its script demo.py",
+        "skledger show last": "all about the run made last",
+        'skledger runs --filter "status = \'FAILED\'"': "what went wrong",
+        'skledger runs --order-by "metrics.training_score DESC"': "the best first",
+        "python -m skledger train.py": "your own script, booked without changing it",
+    }
+    width = max(map(len, steps))
+    for step, what in steps.items():
+        emit(cell(f"    {step:<{width}}   # {what}"))
