@@ -50,10 +50,12 @@ def autolog():
 
 @pytest.fixture(scope="session")
 def binary():
-    """Breast cancer: 569 rows, 30 columns, two classes."""
+    """Breast cancer, scaled: 569 rows, 30 columns, two classes."""
     from sklearn.datasets import load_breast_cancer
+    from sklearn.preprocessing import scale
 
-    return load_breast_cancer(return_X_y=True)
+    X, y = load_breast_cancer(return_X_y=True)
+    return scale(X), y
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from skledger._guard import contain, logger, switch
+from skledger._guard import contain, log_failures, logger, switch, thread
 
 __all__ = ["Job", "Writer", "writer"]
 
@@ -199,9 +199,12 @@ class Writer:
             self._working = True
         start = time.monotonic()
         try:
+            failures = thread.failures = []
             with contain(job.what):
                 job.run()
         finally:
+            thread.failures = None
+            log_failures(failures)
             with self._condition:
                 self._working = False
                 self._condition.notify_all()

@@ -132,7 +132,8 @@ def evaluate(
     job = _Job(estimator, X, y, None, prefix, pictures)
     if y is None:
         return job.result
-    with same_random_state(estimator):
+    # NumPy's floating point warnings of what we compute are nobody's business.
+    with np.errstate(all="ignore"), same_random_state(estimator):
         _evaluate(job, sample_weight, pos_label, score_accepts_weight)
         if pictures:
             with contain("the features' importances"):

@@ -14,6 +14,16 @@ import numpy as np
 
 __all__ = ["call", "final_model", "same_random_state", "score_metric", "score_takes_weight"]
 
+_DUMMY = "sklearn.dummy"
+
+#: Methods of scikit-learn's that only hand on to their mixin.
+_CALLS_THE_MIXIN = {
+    "KNeighborsClassifier.score": "accuracy_score",
+    "RadiusNeighborsClassifier.score": "accuracy_score",
+    "DummyClassifier.score": "accuracy_score",
+    "DummyRegressor.score": "r2_score",
+}
+
 
 def call(method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Call a method of the user's estimator without its warnings, which nobody asked for.
@@ -87,14 +97,17 @@ def score_metric(estimator: Any, weighted: bool) -> str | None:
     """
     from sklearn.base import ClassifierMixin, RegressorMixin
 
-    classifier, regressor = (_method(one, "score") for one in (ClassifierMixin, RegressorMixin))
+    mixins = (ClassifierMixin, "accuracy_score"), (RegressorMixin, "r2_score")
     while estimator is not None:
         overridden = "score" in getattr(estimator, "__dict__", {})
         function = None if overridden else _method(type(estimator), "score")
         if function is None:
             return None
-        if function is classifier or function is regressor:
-            return "accuracy_score" if function is classifier else "r2_score"
+        for mixin, metric in mixins:
+            if function is _method(mixin, "score"):
+                return metric
+        if getattr(function, "__module__", "") in ("sklearn.neighbors._classification", _DUMMY):
+            return _CALLS_THE_MIXIN.get(function.__qualname__)
         estimator = None if weighted else _scorer(estimator, function)
     return None
 
@@ -155,7 +168,7 @@ def same_random_state(estimator: Any) -> Iterator[None]:
     with suppress(Exception):
         model, _ = final_model(estimator)
         module = type(model).__module__
-        if not module.startswith("sklearn.") or module.startswith("sklearn.dummy"):
+        if not module.startswith("sklearn.") or module == _DUMMY:
             source = _random_source(model)
     if source is None or threading.current_thread() is not threading.main_thread():
         yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import IO, Any
 
@@ -25,6 +26,10 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; its `SkledgerError` becomes a `Failure`."""
+        for stream in (sys.stdout, sys.stderr):
+            # A name that the terminal's encoding lacks is shown with a question mark.
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")
         try:
             return super().invoke(ctx)
         except SkledgerError as error:

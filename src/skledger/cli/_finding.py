@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import click
 
 from skledger.cli._printing import clock
-from skledger.errors import InvalidParameterError, NotFoundError
+from skledger.errors import InvalidParameterError, NotFoundError, StoreError
 from skledger.tracking.entities import Experiment, Run, ViewType
 from skledger.tracking.frames import find_runs
 from skledger.tracking.session import get_store, get_tracking_uri
@@ -21,8 +23,8 @@ __all__ = [
     "all_experiments",
     "chosen_experiments",
     "find_run",
-    "missing_database",
     "require_database",
+    "why_empty",
 ]
 
 #: How much of a run's identifier is shown.
@@ -36,20 +38,43 @@ _AMBIGUOUS_SHOWN = 10
 _SQLITE = re.compile(r"sqlite(?:\+pysqlite)?:///([^?]+)")
 
 
-def missing_database() -> Path | None:
-    """Return the SQLite file of the tracking URI when it is not there, else None."""
+def why_empty() -> str | None:
+    """Say why nothing can be booked where the tracking URI points; None when something may be.
+
+    A store creates its file and its tables when it is opened; looking shall create neither.
+    """
     match = _SQLITE.match(get_tracking_uri())
     if match is None:
         return None
-    path = Path(match[1])
-    return None if path.exists() else path.absolute()
+    path = Path(match[1]).absolute()
+    if not path.exists():
+        return f"There is no database {path}."
+    names = _table_names(path)
+    if names is None or names & {"alembic_version", "runs", "experiments"}:
+        return None
+    if names:
+        raise StoreError(
+            f"{path} is the database of another program: it has a table {min(names)!r} and none "
+            "of skledger's or MLflow's; name another file"
+        )
+    return f"The database {path} is empty."
+
+
+def _table_names(path: Path) -> set[str] | None:
+    """Return the tables of a database; None when it cannot be read, which the store explains."""
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+            query = "SELECT name FROM sqlite_master WHERE type = 'table'"
+            return {name for (name,) in connection.execute(query)}
+    except sqlite3.Error:
+        return None
 
 
 def require_database() -> None:
-    """Raise `NotFoundError` when the tracking URI names a file that is not there."""
-    path = missing_database()
-    if path is not None:
-        raise NotFoundError(f"There is no database {path}. {MISSING} --uri names another one.")
+    """Raise `NotFoundError` when the tracking URI names a file that is missing or empty."""
+    why = why_empty()
+    if why is not None:
+        raise NotFoundError(f"{why} {MISSING} --uri names another one.")
 
 
 def all_experiments(view_type: int = ViewType.ACTIVE_ONLY) -> list[Experiment]:

@@ -15,7 +15,8 @@ def _use(ctx: click.Context, param: click.Parameter, value: str | None) -> str |
     if value:
         from skledger.tracking.session import set_tracking_uri
 
-        set_tracking_uri(value)
+        # The path of a database file is as good as its URI.
+        set_tracking_uri(value if ":" in value else f"sqlite:///{value}")
     return value
 
 
@@ -26,8 +27,9 @@ def uri_option(function: Callable[..., Any]) -> Callable[..., Any]:
         metavar="URI",
         expose_value=False,
         callback=_use,
-        help="The tracking URI to look at, such as sqlite:///skledger.db. By default "
-        "SKLEDGER_TRACKING_URI, else MLFLOW_TRACKING_URI, else skledger.db in this folder.",
+        help="The tracking URI to look at, such as sqlite:///skledger.db, or the path of a "
+        "database file. By default SKLEDGER_TRACKING_URI, else MLFLOW_TRACKING_URI, else "
+        "skledger.db in this folder.",
     )(function)
 
 

@@ -16,7 +16,6 @@ from skledger.cli._printing import (
     bytes_text,
     cell,
     clock,
-    console,
     duration_text,
     emit,
     number_text,
@@ -71,9 +70,7 @@ def _headline(portrait: Portrait) -> Text:
 def _facts(portrait: Portrait) -> Iterator[tuple[str, Text]]:
     info, tags = portrait.run.info, portrait.run.data.tags
     lasted = "" if info.end_time is None else duration_text(info.end_time - info.start_time)
-    datasets = (
-        f"{each.dataset.name} ({each.dataset.digest})" for each in portrait.run.inputs.dataset_inputs
-    )
+    inputs = [each.dataset for each in portrait.run.inputs.dataset_inputs]
     facts = {
         "experiment": portrait.experiment,
         "estimator": tags.get("estimator_class") or tags.get("estimator_name"),
@@ -84,7 +81,7 @@ def _facts(portrait: Portrait) -> Iterator[tuple[str, Text]]:
         "git commit": tags.get("mlflow.source.git.commit"),
         "parent": tags.get(PARENT_TAG),
         "note": tags.get("mlflow.note.content"),
-        "data sets": ", ".join(datasets),
+        "data sets": ", ".join(f"{each.name} ({each.digest})" for each in inputs),
         "deleted": "yes" if info.lifecycle_stage == "deleted" else "",
     }
     for name, value in facts.items():
@@ -119,19 +116,18 @@ def _models(portrait: Portrait) -> None:
     if not portrait.models:
         return
     several = len(portrait.models) > 1
-    lines: list[Text] = []
+    lines = [cell(line, "green") for line in load_lines(portrait.models[0])[:-1]]
     for model in portrait.models:
         size = portrait.sizes.get(model.model_id)
-        shown = "" if size is None else f"  {bytes_text(size)}"
-        lines += [cell(f"{model.name}  {model.model_id}{shown}")]
-        lines += [cell(f"  {line}", "green") for line in load_lines(model)]
+        about = model.name if size is None else f"{model.name}, {bytes_text(size)}"
+        lines += [cell(f"# {about}", "dim"), cell(load_lines(model)[-1], "green")]
     _section("Models" if several else "Model", *lines)
 
 
 def _files(portrait: Portrait) -> None:
     uri = portrait.run.info.artifact_uri
     if portrait.files:
-        _section("Artifacts", _tree(uri, portrait.files))
+        _section("Artifacts", cell(uri), _tree(portrait.files))
     if portrait.trouble:
         _section("Artifacts", cell(uri), cell(portrait.trouble), style="bold yellow")
     if portrait.undrawn:
@@ -143,8 +139,8 @@ def _files(portrait: Portrait) -> None:
         )
 
 
-def _tree(root: str, files: Mapping[str, int]) -> Tree:
-    top = Tree(cell(root))
+def _tree(files: Mapping[str, int]) -> Tree:
+    top = Tree("", hide_root=True)
     folders = {"": top}
     for path, size in files.items():
         *above, name = path.split("/")
@@ -162,8 +158,12 @@ def _section(title: str, *content: Text | Table | Tree, style: str = "bold") -> 
     if title:
         emit(cell(title, style))
     for each in content:
-        # A path must come out in one piece, so that it can be copied.
-        emit(Padding(each, (0, 0, 0, 2)))
+        if isinstance(each, Text):
+            # Code and paths come out in one piece, so that they can be copied.
+            for line in each.split():
+                emit(Text("  ").append_text(line), soft_wrap=True)
+        else:
+            emit(Padding(each, (0, 0, 0, 2)))
 
 
 def _grid(rows: Iterable[tuple[str, Text]]) -> Table:
@@ -179,5 +179,4 @@ def _table() -> Table:
         show_header=False,
         pad_edge=False,
         padding=(0, 2, 0, 0),
-        safe_box=console().is_terminal,
     )

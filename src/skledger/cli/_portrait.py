@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from skledger.cli import _family
-from skledger.cli._finding import missing_database
-from skledger.cli._printing import finite
 from skledger.errors import SkledgerError
 from skledger.tracking.entities import LoggedModel, Run
-from skledger.tracking.session import get_store, get_tracking_uri
+from skledger.tracking.session import get_store
 
 __all__ = ["Portrait", "as_dictionary", "load_lines", "portrait_of"]
 
@@ -83,10 +81,8 @@ def load_lines(model: LoggedModel) -> list[str]:
     """Return the lines of Python that load a model, wherever they are run."""
     from skledger.tracking.model_uris import DIGESTS_TAG
 
-    uri = get_tracking_uri()
-    if uri.startswith("sqlite:///") and missing_database() is None:
-        # Relative to the folder of the command, which need not be that of the reader's script.
-        uri = f"sqlite:///{Path(uri.removeprefix('sqlite:///')).absolute()}"
+    # The store's own URI is absolute, so the lines are good in any folder.
+    uri = get_store().uri
     # Without digests of ours it needs the reader's word; see `load_model`.
     trust = "" if DIGESTS_TAG in model.tags else ", verify=False"
     return [

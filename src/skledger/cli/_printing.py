@@ -6,9 +6,10 @@ import functools
 import json
 import math
 import re
+import sys
 import time
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -44,29 +45,37 @@ _PIPE_WIDTH = 20_000
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
-@functools.cache
-def _on(stream: Any) -> Console:
+@functools.lru_cache(maxsize=1)
+def _on(stream: IO[str]) -> Console:
     from rich.console import Console
 
-    plain = Console(file=stream, highlight=False, markup=False, emoji=False)
-    if plain.is_terminal:
-        return plain
-    return Console(file=stream, highlight=False, markup=False, emoji=False, width=_PIPE_WIDTH)
+    made = Console(file=stream, highlight=False, markup=False, emoji=False)
+    if not made.is_terminal:
+        made.width = _PIPE_WIDTH
+    return made
 
 
 def console() -> Console:
     """Return the console of the standard output as it is now."""
-    return _on(click.get_text_stream("stdout"))
+    return _on(sys.stdout)
 
 
-def emit(*renderables: RenderableType) -> None:
-    """Print; in a pipe without the blanks that fill up a column."""
+def emit(*renderables: RenderableType, soft_wrap: bool = False) -> None:
+    """Print; in a pipe without the blanks that fill up a column.
+
+    Parameters
+    ----------
+    *renderables
+        What rich can print, one below the other.
+    soft_wrap : bool, default=False
+        Leave it to the terminal to break long lines, so that they can be copied whole.
+    """
     where = console()
     if where.is_terminal:
-        where.print(*renderables, sep="\n")
+        where.print(*renderables, sep="\n", soft_wrap=soft_wrap)
         return
     with where.capture() as captured:
-        where.print(*renderables, sep="\n")
+        where.print(*renderables, sep="\n", soft_wrap=soft_wrap)
     click.echo("\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n")))
 
 

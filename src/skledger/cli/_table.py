@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
@@ -26,8 +25,9 @@ from skledger.tracking.names import now_ms
 
 __all__ = ["runs_table"]
 
-#: The longest name that a terminal shows in full, in characters.
-_NAME_WIDTH = 36
+#: The longest name that a terminal shows in full, in characters; and one that is narrow.
+_NAME_WIDTH, _SHORT_NAME_WIDTH = 36, 28
+_NARROW = 100
 _METRIC_COLUMNS = 3
 #: The metrics that say most, in this order; then come those that the user logged.
 _TELLING = ("best_cv_score", "training_score")
@@ -67,13 +67,11 @@ def runs_table(rows: Sequence[Row], metrics: Sequence[str] = ()) -> Table:
 
 
 def _build(rows: Sequence[Row], columns: Sequence[_Column]) -> Table:
-    shown = console().is_terminal
-    table = Table(
-        box=box.SIMPLE_HEAD if shown else None,
-        pad_edge=False,
-        padding=(0, 2, 0, 0),
-        header_style="bold" if shown else "",
-    )
+    where = console()
+    longest = None
+    if where.is_terminal:
+        longest = _SHORT_NAME_WIDTH if where.width < _NARROW else _NAME_WIDTH
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in columns:
         is_name = column.title == "name"
         table.add_column(
@@ -81,7 +79,7 @@ def _build(rows: Sequence[Row], columns: Sequence[_Column]) -> Table:
             justify="right" if column.right else "left",
             no_wrap=True,
             overflow="ellipsis",
-            max_width=_NAME_WIDTH if is_name and shown else None,
+            max_width=longest if is_name else None,
             min_width=len(column.title) if is_name else None,
         )
     for row in rows:
@@ -99,19 +97,19 @@ def _columns(rows: Sequence[Row], metrics: Sequence[str]) -> list[_Column]:
         _Column("name", lambda row, run: cell("  " * row.depth + run.info.run_name)),
         _Column("status", _status),
         _Column("when", lambda row, run: cell(_when(run.info.start_time)), True, 2),
-        _Column("duration", lambda row, run: cell(duration_text(_duration(run))), True, 4),
-        _Column("estimator", lambda row, run: cell(_estimator(run)), False, 5),
+        _Column("duration", lambda row, run: cell(duration_text(_duration(run))), True, 9),
+        _Column("estimator", lambda row, run: cell(_estimator(run)), False, 10),
     ]
     if len({row.experiment for row in rows}) > 1:
-        columns.insert(2, _Column("experiment", lambda row, run: cell(row.experiment), False, 3))
+        columns.insert(2, _Column("experiment", lambda row, run: cell(row.experiment), False, 8))
     for place, key in enumerate(_metrics(rows, metrics)):
         columns.append(
             _Column(
                 key,
                 lambda row, run, key=key: cell(number_text(run.data.metrics.get(key))),  # type: ignore[misc]
                 True,
-                # What the user named stays; of the others the last goes first.
-                1 if key in metrics else 10 + place,
+                # What the user named stays; of the others the last goes first, the first late.
+                1 if key in metrics else (3, 11, 12)[place],
             )
         )
     return columns

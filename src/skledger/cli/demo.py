@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ast
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +61,6 @@ def _play(source: str, script: Path) -> None:
     """Run a script piece by piece, each shown before it is run."""
     from skledger.cli._printing import cell, emit
 
-    # The script's warnings would be the reader's first impression; `skledger show` has them.
     names: dict[str, Any] = {"__name__": "__demo__", "__file__": str(script)}
     lines = source.splitlines()
     shown = 0
@@ -67,13 +69,28 @@ def _play(source: str, script: Path) -> None:
         if isinstance(piece, ast.Expr) and isinstance(piece.value, ast.Constant):
             shown = piece.end_lineno  # the docstring
             continue
-        text = "\n".join(lines[shown : piece.end_lineno]).strip("\n")
+        text = lines[shown : piece.end_lineno]
         shown = piece.end_lineno
-        for line in text.splitlines():
+        for line in text:
             emit(cell(f"    {line}", "dim" if line.startswith("#") else "cyan"))
         sys.stdout.flush()
-        code = compile(ast.Module([piece], []), str(script), "exec")
-        exec(code, names)  # noqa: S102 - it is our own script
+        with _short_warnings():
+            exec(compile(ast.Module([piece], []), str(script), "exec"), names)
+
+
+@contextmanager
+def _short_warnings() -> Iterator[None]:
+    """Show the first line of each warning; `skledger show` has the rest."""
+
+    def show(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+        click.echo(f"{category.__name__}: {str(message).splitlines()[0]}")
+
+    before = warnings.showwarning
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = before
 
 
 def _say_what_next(root: Path) -> None:
@@ -88,7 +105,7 @@ def _say_what_next(root: Path) -> None:
     steps = {
         f"cd {quoted}": "the demonstration, and its script demo.py",
         "skledger show last": "all about the run made last",
-        'skledger runs --filter "status = \'FAILED\'"': "what went wrong",
+        "skledger runs --filter \"status = 'FAILED'\"": "what went wrong",
         'skledger runs --order-by "metrics.training_score DESC"': "the best first",
         "python -m skledger train.py": "your own script, booked without changing it",
     }

@@ -1,3 +1,4 @@
+# ruff: noqa: E402 - one line comes before the imports, as a reader would have it
 """The script that ``skledger demo`` runs, statement by statement; it also runs by itself."""
 
 # One line is all that your own script needs.

@@ -41,7 +41,9 @@ def command(run: tuple[str, ...], missing: bool) -> None:
     try:
         with _progress(len(runs)) as advance:
             for each in runs:
-                tally.draw(each)
+                drawn = tally.draw(each)
+                if run:
+                    _name(each, drawn)
                 advance()
     except KeyboardInterrupt:
         click.echo(f"\n{tally}; stopped. The same command goes on from here.")
@@ -60,6 +62,15 @@ def _every_run() -> Sequence[Run]:
     return find_runs([each.experiment_id for each in all_experiments()])
 
 
+def _name(run: Run, drawn: Sequence[str]) -> None:
+    """Tell where the pictures of a run are."""
+    from skledger.stores.artifacts import artifact_store
+
+    artifacts = artifact_store(run.info.artifact_uri)
+    for name in drawn:
+        click.echo(artifacts.local_path(name))
+
+
 class _Tally:
     """How many pictures were drawn, and what could not be."""
 
@@ -68,7 +79,7 @@ class _Tally:
         self.runs = 0
         self.failures: list[str] = []
 
-    def draw(self, run: Run) -> None:
+    def draw(self, run: Run) -> list[str]:
         """Draw what a run misses; what fails is kept for the end, the next run is not kept from."""
         from skledger.ledger.drawing import draw_missing
 
@@ -76,9 +87,10 @@ class _Tally:
             drawn = draw_missing(run)
         except Exception as error:  # noqa: BLE001 - loading a model may raise anything
             self.failures.append(f"{run.info.run_name} ({run.info.run_id}): {error}")
-            return
+            return []
         self.pictures += len(drawn)
         self.runs += bool(drawn)
+        return drawn
 
     def __str__(self) -> str:
         if not self.pictures:

@@ -72,21 +72,22 @@ def command(
 
     The first column is the beginning of a run's identifier; `skledger show` takes it.
     """
-    from skledger.cli._finding import MISSING, missing_database
+    from skledger.cli._finding import MISSING, why_empty
     from skledger.tracking.filters import parse_filter, parse_order_by
 
     if as_json and as_csv:
         raise click.UsageError("Give --json or --csv, not both.")
     conditions, orderings = parse_filter(filter_string), parse_order_by(order_by)
-    path = missing_database()
+    empty = why_empty()
     machine = as_json or as_csv
-    if path is not None:
-        click.echo(f"There is no database {path} yet.\n{MISSING}", err=machine)
+    if empty:
+        click.echo(f"{empty}\n{MISSING}", err=machine)
     if machine:
-        rows = [] if path else _rows(experiment, everywhere, filter_string, order_by, limit, None)
+        rows = [] if empty else _rows(experiment, everywhere, filter_string, order_by, limit, None)
         _print_json(rows) if as_json else _print_csv(rows)
-    elif path is None:
-        named = [each.key for each in (*orderings, *conditions) if each.kind == "metric"]
+    elif not empty:
+        named = [each.key for each in orderings if each.kind == "metric"]
+        named += [each.key for each in conditions if each.kind == "metric"]
         print_runs(
             experiment,
             everywhere,

@@ -8,6 +8,7 @@ own classes are covered, and nothing is imported to find them.
 
 from __future__ import annotations
 
+import functools
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -107,7 +108,7 @@ def _patch_class(cls: type) -> None:
         for name in METHODS:
             if name in vars(owner):
                 with contain(f"{owner.__name__}.{name}"):
-                    _patches.wrap(owner, name, _wrap_fit)
+                    _patches.wrap(owner, name, _WRAPPERS[name])
 
 
 def _wrap_birth(
@@ -131,24 +132,37 @@ def _wrap_birth(
     return result
 
 
+@own_frame
 def _wrap_fit(
-    wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    method: str,
+    wrapped: Callable[..., Any],
+    instance: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
 ) -> Any:
     if not switch.enabled or thread.depth:
         return wrapped(*args, **kwargs)
-    return _outermost(wrapped, instance, args, kwargs)
+    return _outermost(method, wrapped, instance, args, kwargs)
+
+
+#: By the name a method is called by; the function behind it may have another, or none.
+_WRAPPERS = {name: functools.partial(_wrap_fit, name) for name in METHODS}
 
 
 @own_frame
 def _outermost(
-    wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    method: str,
+    wrapped: Callable[..., Any],
+    instance: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
 ) -> Any:
     """Call the original exactly once, with a note before and a note after."""
     thread.depth = 1
     failures = thread.failures = []
     switch.fit_started()
     try:
-        call, note = _before(wrapped, instance, args, kwargs)
+        call, note = _before(method, wrapped, instance, args, kwargs)
         if call is None:
             return wrapped(*args, **kwargs)
         thread.warned = call.warned
@@ -170,7 +184,11 @@ def _outermost(
 
 
 def _before(
-    wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    method: str,
+    wrapped: Callable[..., Any],
+    instance: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
 ) -> tuple[FitCall | None, Any]:
     listener = _listener
     with contain("a fit"):
@@ -180,7 +198,7 @@ def _before(
         X, y, weight = bind_data(wrapped, args, kwargs)
         call = FitCall(
             estimator=instance,
-            method=wrapped.__name__,
+            method=method,
             X=X,
             y=y,
             sample_weight=weight,

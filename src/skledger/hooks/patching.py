@@ -8,7 +8,9 @@ reduces to a name or to the original function, never to anything of ours.
 
 from __future__ import annotations
 
+import functools
 import operator
+import os
 from collections.abc import Callable
 from types import CodeType, ModuleType
 from typing import Any, TypeVar
@@ -17,10 +19,7 @@ import wrapt
 
 from skledger._guard import logger
 
-__all__ = ["Patch", "PatchSet", "own_code", "own_frame"]
-
-#: The code of our functions that stand on the stack between the user's call and the original.
-own_code: set[CodeType] = set()
+__all__ = ["Patch", "PatchSet", "is_own_frame", "own_frame"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 #: ``wrapper(wrapped, instance, args, kwargs)``, as wrapt calls it.
@@ -34,6 +33,9 @@ class BoundPatch(wrapt.BoundFunctionWrapper):  # type: ignore[misc,type-arg,unus
         # By name, on its owner: a process that has no patch finds the plain method there.
         owner = self._self_instance if self._self_instance is not None else self._self_owner
         return getattr, (owner, self.__name__)
+
+    def __repr__(self) -> str:
+        return repr(self.__wrapped__)
 
     def __copy__(self) -> BoundPatch:
         return self
@@ -56,6 +58,9 @@ class Patch(wrapt.FunctionWrapper):  # type: ignore[misc,type-arg,unused-ignore]
         # through the standard library, so that the pickle loads where skledger is not installed.
         return operator.getitem, ((self.__wrapped__,), 0)
 
+    def __repr__(self) -> str:
+        return repr(self.__wrapped__)
+
     def __copy__(self) -> Patch:
         return self
 
@@ -64,9 +69,23 @@ class Patch(wrapt.FunctionWrapper):  # type: ignore[misc,type-arg,unused-ignore]
 
 
 def own_frame(function: Function) -> Function:
-    """Mark a function as standing on the stack above user code; usable as a decorator."""
-    own_code.add(function.__code__)  # type: ignore[attr-defined]
+    """Mark a function as standing on the stack above user code; usable as a decorator.
+
+    A warning whose stack level climbs out of a ``fit`` must point to the user's line, not to
+    ours. Python steps over the frames of its import system there, and knows them by two words in
+    the name of their file (`is_own_frame`). That holds for warnings from C and for ``from
+    warnings import warn`` too, which cannot be hooked; so our file's name takes a detour through
+    a folder of that name.
+    """
+    folder, _, file = function.__code__.co_filename.rpartition(os.sep)
+    detour = f"{folder}{os.sep}importlib_bootstrap{os.sep}..{os.sep}{file}"
+    function.__code__ = function.__code__.replace(co_filename=detour)
     return function
+
+
+def is_own_frame(code: CodeType) -> bool:
+    """Tell whether ``warnings.warn`` steps over a frame (``is_internal_frame`` in CPython)."""
+    return "importlib" in code.co_filename and "_bootstrap" in code.co_filename
 
 
 class PatchSet:
@@ -78,9 +97,8 @@ class PatchSet:
     def wrap(self, owner: type | ModuleType, name: str, wrapper: Wrapper) -> None:
         """Wrap an attribute that `owner` itself holds; a second time does nothing."""
         original = vars(owner)[name]
-        if is_patched(original):
+        if is_patched(original) or not _is_method(original):
             return
-        own_frame(wrapper)
         patch = Patch(original, wrapper)
         setattr(owner, name, patch)
         self._installed.append((owner, name, patch))
@@ -97,6 +115,17 @@ class PatchSet:
                 wrapt.unwrap_object(owner, name, patch, missing_ok=True)
             except Exception as error:  # noqa: BLE001 - whatever stands above us is not ours
                 logger.debug("%r.%s stays wrapped, passive: %s", owner, name, error)
+
+
+def _is_method(attribute: Any) -> bool:
+    """Tell a method from what only has its name: None, a text, a property, a nested class.
+
+    ``fit_predict = None`` is how a subclass says that it cannot do that; a wrapper around it
+    would be a method again.
+    """
+    if isinstance(attribute, property | functools.cached_property | type):
+        return False
+    return callable(attribute) or hasattr(attribute, "__get__")
 
 
 def is_patched(attribute: Any) -> bool:

@@ -18,7 +18,7 @@ import wrapt
 
 from skledger._guard import contain, switch, thread
 from skledger.capture.warned import RaisedWarning
-from skledger.hooks.patching import PatchSet, own_code
+from skledger.hooks.patching import PatchSet, is_own_frame
 
 __all__ = ["patch", "unpatch"]
 
@@ -61,7 +61,7 @@ def _wrap_show(
 def _wrap_warn(
     wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
-    args, kwargs = _past_our_frames(args, kwargs, sys._getframe(1))
+    args, kwargs = _past_our_frame(args, kwargs, sys._getframe(1))
     warned = thread.warned
     if warned is None or not switch.enabled:
         return wrapped(*args, **kwargs)
@@ -73,13 +73,12 @@ def _wrap_warn(
     return result
 
 
-def _past_our_frames(
+def _past_our_frame(
     args: tuple[Any, ...], kwargs: dict[str, Any], caller: FrameType
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return the arguments with a stack level that points where it would without us.
+    """Return the arguments with a stack level that also climbs the wrapper of ``warn``.
 
-    ``warn`` reads the stack: the wrapper of ``warn`` itself is one frame more, and a level that
-    climbs out of a ``fit`` passes the frames of its wrapper too.
+    The wrappers of ``fit`` need no counting: ``warn`` steps over them (`own_frame`).
     """
     level = args[2] if len(args) > 2 else kwargs.get("stacklevel", 1)
     if not isinstance(level, int):
@@ -87,15 +86,7 @@ def _past_our_frames(
     prefixes = tuple(kwargs.get("skip_file_prefixes") or ())
     level = max(level, 2 if prefixes else 1)
     # With prefixes ``warn`` steps over the frames of those files by itself, the caller's too.
-    extra = int(not (prefixes and caller.f_code.co_filename.startswith(prefixes)))
-    frame, climbed = caller, 1
-    while climbed < level and frame.f_back is not None:
-        frame = frame.f_back
-        if frame.f_code in own_code:
-            extra += 1
-        elif not (prefixes and frame.f_code.co_filename.startswith(prefixes)):
-            climbed += 1
-    level += extra
+    level += int(not (prefixes and caller.f_code.co_filename.startswith(prefixes)))
     if len(args) > 2:
         return (*args[:2], level, *args[3:]), kwargs
     return args, {**kwargs, "stacklevel": level}
@@ -109,16 +100,27 @@ def _note_repeated(warned: list[Any], args: tuple[Any, ...], kwargs: dict[str, A
         category = type(message)
     category = category or UserWarning
     level = args[2] if len(args) > 2 else kwargs.get("stacklevel", 1)
-    try:
-        # From here: this function, the wrapper, then the frames that ``warn`` counted.
-        frame = sys._getframe(level)
-    except ValueError:
-        frame = sys._getframe(2)
+    frame = _climb(sys._getframe(1), level, tuple(kwargs.get("skip_file_prefixes") or ()))
     text, module = str(message), frame.f_globals.get("__name__", "<unknown>")
     if _action(text, category, module, frame.f_lineno) != "ignore":
         warned.append(
             RaisedWarning(category.__name__, text, frame.f_code.co_filename, frame.f_lineno)
         )
+
+
+def _climb(frame: FrameType, level: int, prefixes: tuple[str, ...]) -> FrameType:
+    """Return the frame that ``warn`` points to, called from `frame` with a stack level."""
+    for _ in range(level - 1):
+        above = frame.f_back
+        while above is not None and (
+            is_own_frame(above.f_code)
+            or (prefixes and above.f_code.co_filename.startswith(prefixes))
+        ):
+            above = above.f_back
+        if above is None:
+            break
+        frame = above
+    return frame
 
 
 def _action(text: str, category: type[Warning], module: str, lineno: int) -> str:

@@ -8,6 +8,7 @@ processes is left as it is: nothing of ours is pickled, and no patch is there.
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -49,6 +50,7 @@ def _when_imported(module: Any) -> None:
         _patches.wrap(module.Parallel, "__call__", _wrap_parallel)
 
 
+@own_frame
 def _wrap_parallel(
     wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
@@ -64,34 +66,23 @@ def _runs_threads(parallel: Any) -> bool:
 
 def _carried(tasks: Iterable[Any]) -> Iterable[Any]:
     """Wrap the function of every task; a list stays a list, for joblib asks its length."""
-    carried = _carry_each(tasks, _Inside(thread.depth, thread.warned))
+    carried = _carry_each(tasks, thread.depth, thread.warned)
     return list(carried) if hasattr(tasks, "__len__") else carried
 
 
-def _carry_each(tasks: Iterable[Any], inside: _Inside) -> Iterator[Any]:
+def _carry_each(tasks: Iterable[Any], depth: int, warned: list[Any] | None) -> Iterator[Any]:
     for function, args, kwargs in tasks:
-        yield inside.of(function), args, kwargs
+        yield functools.partial(_call_inside, depth, warned, function), args, kwargs
 
 
-class _Inside:
-    """The state of the thread that started the work, for the threads that do it."""
-
-    __slots__ = ("depth", "warned")
-
-    def __init__(self, depth: int, warned: list[Any] | None) -> None:
-        self.depth = depth
-        self.warned = warned
-
-    def of(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return `function`, to be called inside that state."""
-
-        @own_frame
-        def call(*args: Any, **kwargs: Any) -> Any:
-            before = thread.depth, thread.warned
-            thread.depth, thread.warned = self.depth, self.warned
-            try:
-                return function(*args, **kwargs)
-            finally:
-                thread.depth, thread.warned = before
-
-        return call
+@own_frame
+def _call_inside(
+    depth: int, warned: list[Any] | None, function: Callable[..., Any], *args: Any, **kwargs: Any
+) -> Any:
+    """Call a function in the state of the thread that started the work."""
+    before = thread.depth, thread.warned
+    thread.depth, thread.warned = depth, warned
+    try:
+        return function(*args, **kwargs)
+    finally:
+        thread.depth, thread.warned = before

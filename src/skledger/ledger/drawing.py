@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
+from importlib.util import find_spec
 from typing import Any
 
-from skledger._guard import contain
+from skledger._guard import contain, logger
 from skledger.ledger.place import Place
 from skledger.ledger.records import PLOTS_FILE
 from skledger.stores.artifacts import artifact_store, local_folder
@@ -49,9 +50,10 @@ class Drawing:
 
     def draw(self) -> None:
         """Draw everything."""
-        for name, picture in self.pictures.items():
-            with contain(f"the picture {name}"):
-                self._put(f"{name}.png", _png(picture))
+        if can_draw():
+            for name, picture in self.pictures.items():
+                with contain(f"the picture {name}"):
+                    self._put(f"{name}.png", _png(picture))
         with contain("the diagram of the estimator"):
             if self.model is not None and self.model_bytes <= LOAD_LIMIT:
                 self._put(DIAGRAM_FILE, _diagram_of(self.model))
@@ -60,6 +62,18 @@ class Drawing:
 
     def _put(self, name: str, content: bytes) -> None:
         self.place.artifacts.put_bytes(self.place.file_name(name), content)
+
+
+@cache
+def can_draw() -> bool:
+    """Tell whether matplotlib is there; say once when it is not."""
+    found = find_spec("matplotlib") is not None
+    if not found:
+        logger.warning(
+            "could not book pictures: matplotlib is not installed; the numbers behind them are "
+            "stored. `pip install matplotlib`, then `skledger plots --missing` draws them"
+        )
+    return found
 
 
 def load(model: LoggedModel) -> Any:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from skledger._guard import contain
+from skledger._guard import contain, logger
 from skledger._writer import writer
 from skledger.errors import ParamConflictError
 from skledger.ledger.records import Records
@@ -124,19 +124,24 @@ class OwnRun(Place):
 
         def announce() -> None:
             with self._lock:
-                if not (self._ended or self._created):
-                    every = {**self._tags, **tags, runs.PROCESS_TAG: process_identity()}
-                    self.store.write(
-                        RunChange(
-                            self.info.run_id,
-                            create=self.info,
-                            params=as_params(params),
-                            tags=as_tags(every),
-                        )
-                    )
-                    self._created = True
+                if self._ended or self._created:
+                    return
+                # Should this fail, nothing is lost yet: the end of the fit writes it all.
+                try:
+                    self._announce(tags, params)
+                except Exception:  # noqa: BLE001 - whatever it was, it is tried again
+                    logger.debug("a long fit could not be shown as running", exc_info=True)
 
         self._alarm = writer.alarm(ANNOUNCE_AFTER, announce)
+
+    def _announce(self, tags: Mapping[str, str], params: Mapping[str, str]) -> None:
+        every = {**self._tags, **tags, runs.PROCESS_TAG: process_identity()}
+        self.store.write(
+            RunChange(
+                self.info.run_id, create=self.info, params=as_params(params), tags=as_tags(every)
+            )
+        )
+        self._created = True
 
     def book(self, records: Records, status: str, end_time: int, step: int = 0) -> None:
         """Write the records; with a status that is not final the run stays open for more."""

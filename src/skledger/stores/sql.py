@@ -64,7 +64,10 @@ def open_sqlite(path: str | os.PathLike[str], artifact_root: str | None = None) 
     file = Path(os.path.abspath(path))  # noqa: PTH100
     root = artifact_root or str(file.with_name(f"{file.stem}-artifacts"))
     return SqlStore(
-        f"sqlite:///{file}", root, lambda: sqlite.create_sqlite_engine(file), sqlite.like
+        f"sqlite:///{file}",
+        root,
+        lambda: sqlite.create_sqlite_engine(file),
+        sqlite.like,
     )
 
 
@@ -89,7 +92,11 @@ class SqlStore:
     """
 
     def __init__(
-        self, uri: str, artifact_root: str, make_engine: Callable[[], Engine], like: Like
+        self,
+        uri: str,
+        artifact_root: str,
+        make_engine: Callable[[], Engine],
+        like: Like,
     ) -> None:
         self.uri = uri
         self.artifact_root = artifact_root

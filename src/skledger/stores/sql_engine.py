@@ -76,11 +76,21 @@ class Database:
             engine.dispose()
 
     @contextmanager
-    def _transaction(self, *, writes: bool) -> Iterator[Connection]:
+    def _in_use(self) -> Iterator[None]:
+        """Hold up a fork."""
         with self._idle:
             self._active += 1
         try:
-            with self._ready(writes=writes).begin() as connection:
+            yield
+        finally:
+            with self._idle:
+                self._active -= 1
+                self._idle.notify_all()
+
+    @contextmanager
+    def _transaction(self, *, writes: bool) -> Iterator[Connection]:
+        try:
+            with self._in_use(), self._ready(writes=writes).begin() as connection:
                 yield connection
         except IntegrityError:
             raise
@@ -90,10 +100,6 @@ class Database:
             ) from error
         except (SQLAlchemyError, OSError) as error:
             raise self._translate(error, writes=writes) from error
-        finally:
-            with self._idle:
-                self._active -= 1
-                self._idle.notify_all()
 
     def _ready(self, *, writes: bool) -> Engine:
         engine = self._writer if writes else self._engine

@@ -3,7 +3,8 @@
 NaN is 0 with `is_nan` set, as MLflow writes it. Infinity is the greatest float, as MLflow writes
 it (a true infinity breaks the run page of MLflow's UI), and reads as infinity here; so that no
 finite value ever reads as infinity, the greatest float itself is written as the float next to it.
-The metrics of a logged model have no `is_nan`: there NaN is NULL.
+The metrics of a logged model have no `is_nan`. MLflow writes 0 for NaN there and fails on NULL,
+so NaN is the smallest float above 0, and that float itself is written as the one after it.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from __future__ import annotations
 import math
 import sys
 
-__all__ = ["decode_number", "encode_number"]
+__all__ = ["decode_model_number", "decode_number", "encode_model_number", "encode_number"]
 
 _GREATEST = sys.float_info.max
+_SMALLEST = math.ulp(0.0)
 _NEXT = math.nextafter(_GREATEST, 0.0)
 
 
@@ -27,9 +29,22 @@ def encode_number(value: float) -> tuple[float, bool]:
     return math.copysign(_GREATEST if math.isinf(value) else _NEXT, value), False
 
 
-def decode_number(value: float | None, is_nan: object = False) -> float:
+def encode_model_number(value: float) -> float:
+    """Return the number as stored with a logged model."""
+    stored, is_nan = encode_number(value)
+    if is_nan:
+        return _SMALLEST
+    return 2 * _SMALLEST if stored == _SMALLEST else stored
+
+
+def decode_model_number(value: float | None) -> float:
+    """Return the number that was stored with a logged model."""
+    return math.nan if value is None or value == _SMALLEST else decode_number(value)
+
+
+def decode_number(value: float, is_nan: object = False) -> float:
     """Return the number that was stored."""
-    if is_nan or value is None:
+    if is_nan:
         return math.nan
     if -_GREATEST < value < _GREATEST:
         return value

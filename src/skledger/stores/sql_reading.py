@@ -10,7 +10,7 @@ from sqlalchemy import BindParameter, ColumnElement, Connection, Select, bindpar
 from skledger.errors import NotFoundError
 from skledger.stores import tables
 from skledger.stores.checks import MODEL_STATUS_NAMES
-from skledger.stores.sql_numbers import decode_number
+from skledger.stores.sql_numbers import decode_model_number, decode_number
 from skledger.stores.sql_writing import in_chunks
 from skledger.tracking.entities import (
     Dataset,
@@ -105,7 +105,7 @@ def load_models(connection: Connection, model_ids: Sequence[str]) -> list[Logged
         for model_id, key, text in _rows(connection, _MODEL_TAGS, chunk):
             models[model_id].tags[key] = text
         for model_id, key, value, timestamp, step in _rows(connection, _MODEL_METRICS, chunk):
-            metric = Metric(key, decode_number(value), timestamp, step)
+            metric = Metric(key, decode_model_number(value), timestamp, step)
             metrics.setdefault(model_id, []).append(metric)
     for model_id, found in metrics.items():
         # The entity is frozen for its readers; this one is not handed out yet.

@@ -18,7 +18,7 @@ from sqlalchemy import BindParameter, Connection, Select, bindparam, func, selec
 from skledger.errors import NotFoundError, ParamConflictError
 from skledger.stores import tables
 from skledger.stores.checks import MODEL_STATUS
-from skledger.stores.sql_numbers import encode_number
+from skledger.stores.sql_numbers import encode_model_number, encode_number
 from skledger.stores.sql_statements import statements
 from skledger.tracking.entities import (
     Dataset,
@@ -285,9 +285,9 @@ def _rows_of_model(rows: _Rows, run_id: str, experiment_id: int, model: LoggedMo
     )
     found: dict[Row, Row] = {}
     for metric in model.metrics:
-        value, is_nan = encode_number(metric.value)
+        value = encode_model_number(metric.value)
         place = (model_id, metric.key, metric.timestamp, metric.step)
-        found[place] = (*place, None if is_nan else value, experiment_id, run_id)
+        found[place] = (*place, value, experiment_id, run_id)
     rows["model metric"].extend(found.values())
     rows["input"].append((uuid.uuid4().hex, "RUN_OUTPUT", run_id, "MODEL_OUTPUT", model_id))
 

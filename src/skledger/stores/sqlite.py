@@ -16,7 +16,8 @@ __all__ = ["create_sqlite_engine", "like"]
 #: How long a connection waits for another one's write, in seconds.
 BUSY_TIMEOUT = 10.0
 #: Pages of the write-ahead log after which it is folded back into the file. Four times SQLite's
-#: own figure: pages that many fits touch are then copied once instead of four times.
+#: own figure: pages that many fits touch are then copied once instead of four times. (A thread
+#: that does it in the background was tried: no gain, and the log grows without end.)
 WAL_PAGES = 4000
 
 _LIKE_TO_GLOB = str.maketrans({"%": "*", "_": "?", "*": "[*]", "?": "[?]", "[": "[[]"})
