@@ -161,7 +161,9 @@ def call(
     outcome.random_state = (np.random.get_state(), random.getstate())
     outcome.printed = re.sub(r"\d+\.\d+e?[-+\d]*|\d+(ms|s)", "#", printed.getvalue())
     outcome.warned = [
-        (each.category, str(each.message), each.filename, each.lineno) for each in caught
+        (each.category, str(each.message), each.filename, each.lineno)
+        for each in caught
+        if each.category is not ResourceWarning  # the collector's, of whatever was left before
     ]
     return outcome
 

@@ -239,6 +239,7 @@ class TestCurves:
         assert np.abs(np.interp(x, x[kept], height[kept]) - height).max() < 0.015 + 1 / y.sum()
         straight = np.linspace(0, 1, 1025)
         assert thin(straight, straight).tolist() == [0, 1024]
+        assert thin(straight[:100], straight[:100], stepped=True).tolist() == list(range(100))
 
     def test_macro_average_of_equal_curves(self):
         """The average of one curve is that curve."""

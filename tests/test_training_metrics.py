@@ -141,13 +141,18 @@ def classified(draw, n_classes=st.integers(1, 6)):
 
 class TestClassifiersEqualScikitLearn:
     @ONE_CASE_EACH
-    @given(case=classified(), knows=st.sampled_from(["all", "seen", "nothing"]))
-    def test_all_six(self, case, knows):
+    @given(
+        case=classified(),
+        knows=st.sampled_from(["all", "seen", "nothing"]),
+        pictures=st.booleans(),
+    )
+    def test_all_six(self, case, knows, pictures):
         """Labels of every type, with weights, missing classes and ties, give the same values."""
         y, predicted, probabilities, weight, names = case
         classes = {"all": names, "seen": np.unique(y), "nothing": None}[knows]
         estimator = Canned(predicted, probabilities, classes)
-        found = evaluate(estimator, None, y, weight, score_accepts_weight=True)
+        found = evaluate(estimator, None, y, weight, score_accepts_weight=True, pictures=pictures)
+        assert bool(found.pictures) == pictures
         same(found.metrics, by_sklearn(y, predicted, probabilities, weight))
         assert set(estimator.calls) <= {"predict", "predict_proba"}
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import builtins
 import contextlib
 import importlib.util
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -67,19 +68,19 @@ def _is_command(argument: str) -> bool:
 
 def _run_script(path: str, arguments: list[str]) -> None:
     # Python makes the name absolute, but follows links only for where it imports from.
-    file = Path.cwd() / path
+    file = os.path.join(os.getcwd(), path)  # noqa: PTH109, PTH118 - it keeps "./" as Python does
     try:
-        source = file.read_bytes()
+        source = Path(file).read_bytes()
     except OSError as error:
-        _give_up(f"can't open file {str(file)!r}: [Errno {error.errno}] {error.strerror}")
+        _give_up(f"can't open file {file!r}: [Errno {error.errno}] {error.strerror}")
     module = ModuleType("__main__")
-    module.__file__ = str(file)
-    module.__loader__ = SourceFileLoader("__main__", str(file))
+    module.__file__ = file
+    module.__loader__ = SourceFileLoader("__main__", file)
     module.__dict__["__cached__"] = None
     sys.argv[:] = arguments
     if not sys.flags.safe_path:
-        sys.path[0] = str(file.resolve().parent)
-    _execute(module, lambda: compile(source, str(file), "exec", dont_inherit=True))
+        sys.path[0] = str(Path(file).resolve().parent)
+    _execute(module, lambda: compile(source, file, "exec", dont_inherit=True))
 
 
 def _run_module(name: str, arguments: list[str]) -> None:
@@ -119,7 +120,8 @@ def _find(name: str) -> ModuleSpec:
         # Only when it is the module itself, or a package around it, that is not there.
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise
-        spec = None
+        what = f"{type(error).__name__}: {error}"
+        _give_up(f"Error while finding module specification for {name!r} ({what})", code=1)
     if spec is None or spec.loader is None:
         _give_up(f"No module named {name}", code=1)
     return spec

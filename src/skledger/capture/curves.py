@@ -113,9 +113,9 @@ def one_vs_one_area(
 ) -> tuple[float, list[Ranking]]:
     """Multiclass ROC AUC: one class against one, weighted by how frequent the pair is.
 
-    For each column one sort gives, for every row, how many rows of that column's class score
-    higher (ties count half). Summed by the rows' classes these are all the pairs' rank
-    statistics at once (Hand and Till, 2001), so K sorts do the work of K(K - 1).
+    For each column, each row's number of members of that column's class that score higher
+    (ties count half) is summed by the rows' classes: all pairs' rank statistics at once (Hand
+    and Till, 2001), so K sorts do the work of K(K - 1).
 
     Parameters
     ----------
@@ -135,23 +135,20 @@ def one_vs_one_area(
     """
     n_classes = probabilities.shape[1]
     counts = np.bincount(codes, minlength=n_classes).astype(np.float64)
+    by_class = np.split(np.argsort(codes, kind="stable"), np.cumsum(counts[:-1]).astype(np.intp))
     rankings: list[Ranking] = []
     total = 0.0
-    for column in range(n_classes):
-        order, ends = _falling(np.ascontiguousarray(probabilities[:, column]))
-        true = codes[order]
-        tps = np.cumsum(true == column)[ends].astype(np.float64)
-        before = np.concatenate(([0.0], tps[:-1]))
-        # Rows of one score share the middle between the positives above and those included.
-        middle = (tps + before) / 2.0
-        if len(ends) != len(order):
-            middle = np.repeat(middle, np.diff(ends, prepend=-1))
-        wins = np.bincount(true, weights=middle, minlength=n_classes)
+    for column, members in enumerate(by_class):
+        scores = np.ascontiguousarray(probabilities[:, column])
+        if keep:
+            above, ranking = _ranked(scores, codes == column)
+            rankings.append(ranking)
+        else:
+            above = _above(scores, np.sort(scores[members]))
+        wins = np.bincount(codes, weights=above, minlength=n_classes)
         pairs = wins * (counts + counts[column]) / (counts * counts[column])
         pairs[column] = 0.0
         total += float(pairs.sum())
-        if keep:
-            rankings.append(Ranking(ends + 1.0 - tps, tps))
     # Each pair is counted twice above, halved here; the weights sum to (K - 1) n.
     return total / 2.0 / ((n_classes - 1) * float(counts.sum())), rankings
 
@@ -189,7 +186,7 @@ def macro_average(
     x, y : ndarray of shape (n_points,)
         Some 400 points at most.
     """
-    corners = [x if len(x) <= 50 else x[thin(x, y, 50)] for x, y in lines]
+    corners = [x if len(x) <= 50 else x[thin(x, y, 50, stepped=stepped)] for x, y in lines]
     places = np.sort(np.concatenate(corners))
     # Quantiles of where the curves have their corners: as fine a grid as the classes need.
     if len(places) > 2 * MAX_POINTS:
@@ -206,7 +203,9 @@ def macro_average(
     return grid, mean
 
 
-def thin(x: Floats, y: Floats, limit: int = MAX_POINTS) -> NDArray[np.intp]:
+def thin(
+    x: Floats, y: Floats, limit: int = MAX_POINTS, *, stepped: bool = False
+) -> NDArray[np.intp]:
     """Choose points that keep a curve's shape.
 
     Points on a straight line between their neighbours go first. If too many remain, half of
@@ -219,6 +218,9 @@ def thin(x: Floats, y: Floats, limit: int = MAX_POINTS) -> NDArray[np.intp]:
         The curve, x ascending.
     limit : int
         The most points to keep.
+    stepped : bool
+        Whether the curve is drawn in steps, not in straight lines: then every point of a
+        slope is an edge.
 
     Returns
     -------
@@ -226,7 +228,10 @@ def thin(x: Floats, y: Floats, limit: int = MAX_POINTS) -> NDArray[np.intp]:
         Positions, ascending, with the first and the last point.
     """
     dx, dy = x[1:] - x[:-1], y[1:] - y[:-1]
-    bends = np.abs(dx[:-1] * dy[1:] - dx[1:] * dy[:-1]) > 1e-15 * np.abs(dx[:-1] * dy[1:])
+    if stepped:
+        bends = ((dx[:-1] != 0) | (dx[1:] != 0)) & ((dy[:-1] != 0) | (dy[1:] != 0))
+    else:
+        bends = np.abs(dx[:-1] * dy[1:] - dx[1:] * dy[:-1]) > 1e-15 * np.abs(dx[:-1] * dy[1:])
     kept = np.concatenate(([0], np.flatnonzero(bends) + 1, [len(x) - 1]))
     if len(kept) <= limit:
         return kept
@@ -238,6 +243,25 @@ def thin(x: Floats, y: Floats, limit: int = MAX_POINTS) -> NDArray[np.intp]:
     picked = np.concatenate(([0], along[1:], across[:-1], [len(kept) - 1]))
     chosen: NDArray[np.intp] = kept[np.unique(np.minimum(picked, len(kept) - 1))]
     return chosen
+
+
+def _above(scores: NDArray[np.floating], members: NDArray[np.floating]) -> Floats:
+    """For each row how many of a class's scores, given ascending, are higher; ties are half."""
+    below = np.searchsorted(members, scores) + np.searchsorted(members, scores, "right")
+    return len(members) - below / 2.0
+
+
+def _ranked(scores: NDArray[np.floating], positive: NDArray[np.bool_]) -> tuple[Floats, Ranking]:
+    """Give the same from a sort of all rows, and the ranking, which pictures want too."""
+    order, ends = _falling(scores)
+    tps = np.cumsum(positive[order])[ends].astype(np.float64)
+    # Rows of one score share the middle between the positives above and those included.
+    middle = (tps + np.concatenate(([0.0], tps[:-1]))) / 2.0
+    if len(ends) != len(order):
+        middle = np.repeat(middle, np.diff(ends, prepend=-1))
+    above = np.empty_like(middle)
+    above[order] = middle
+    return above, Ranking(ends + 1.0 - tps, tps)
 
 
 def _falling(scores: NDArray[np.floating]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

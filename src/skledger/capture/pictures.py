@@ -271,15 +271,15 @@ def _curves(
     many = len(usable) > _MAX_CURVES
     if many:
         shown = sorted(shown, key=areas.__getitem__)[:_WORST_CURVES]
-    curves = [_curve(usable[one][0], lines[one], areas[one]) for one in shown]
+    curves = [_curve(usable[one][0], lines[one], areas[one], stepped) for one in shown]
     if not binary:
         macro = macro_average(lines, stepped=stepped)
-        curves.insert(0, _curve("macro average", macro, float(np.mean(areas))))
+        curves.insert(0, _curve("macro average", macro, float(np.mean(areas)), stepped))
     return {"curves": curves, "classes": len(usable)} if many else {"curves": curves}
 
 
-def _curve(label: str, line: tuple[Floats, Floats], area: float) -> dict[str, Any]:
-    kept = thin(*line)
+def _curve(label: str, line: tuple[Floats, Floats], area: float, stepped: bool) -> dict[str, Any]:
+    kept = thin(*line, stepped=stepped)
     x, y = (one[kept].round(6).tolist() for one in line)
     return {"label": label, "x": x, "y": y, "area": round(area, 6)}
 

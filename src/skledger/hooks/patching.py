@@ -12,7 +12,7 @@ import functools
 import operator
 import os
 from collections.abc import Callable
-from types import CodeType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any, TypeVar
 
 import wrapt
@@ -52,6 +52,17 @@ class Patch(wrapt.FunctionWrapper):  # type: ignore[misc,type-arg,unused-ignore]
     """A wrapped function that pickles, copies and clones as the function it wraps."""
 
     __bound_function_wrapper__ = BoundPatch
+    _self_on_class: Any = None
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        if instance is not None or owner is None or type(self.__wrapped__) is not FunctionType:
+            return super().__get__(instance, owner)
+        # A function looked up on classes is one object, and cloudpickle pickles it by name only
+        # when a second look-up gives the very same.
+        if self._self_on_class is None:
+            holders = (c for c in owner.__mro__ if any(v is self for v in vars(c).values()))
+            self._self_on_class = super().__get__(None, next(holders, owner))
+        return self._self_on_class
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         # Only reached when a class is pickled by value (``__main__``): hand over the original

@@ -1,0 +1,603 @@
+"""The command line: what it prints, what it refuses, and what it never does."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+import skledger
+from skledger.cli import main
+from skledger.tracking.entities import Metric, RunChange, RunInfo, as_tags
+from skledger.tracking.names import now_ms
+from skledger.tracking.session import get_store
+
+DOCS = Path(__file__).parent.parent / "docs" / "cli.md"
+
+
+@pytest.fixture
+def cli():
+    """Run a command in this process; returns its result."""
+
+    def run(*arguments, code=0):
+        result = CliRunner().invoke(main, [str(each) for each in arguments])
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert result.exit_code == code, result.output
+        return result
+
+    return run
+
+
+def book(name, *, metrics=None, params=None, **kwargs):
+    """Book a run of the user's; return its identifier."""
+    with skledger.start_run(run_name=name, **kwargs) as run:
+        skledger.log_metrics(metrics or {})
+        skledger.log_params(params or {})
+    return run.info.run_id
+
+
+def book_as(run_id, name="twin"):
+    """Book a run under an identifier of our choice."""
+    now = now_ms()
+    info = RunInfo(run_id, "0", name, "me", "FINISHED", now, now, "active", str(Path.cwd() / "a"))
+    get_store().write(RunChange(run_id, create=info, tags=as_tags({"mlflow.runName": name})))
+
+
+def in_process(*arguments, **kwargs):
+    """Run ``skledger`` as users do."""
+    return subprocess.run(
+        [sys.executable, "-m", "skledger", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        **kwargs,
+    )
+
+
+# -- help and documentation ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(main.commands))
+def test_every_command_and_option_has_help_and_documentation(name):
+    """A command or an option without a help text, or that docs/cli.md misses, fails here."""
+    command = main.commands[name]
+    text = DOCS.read_text(encoding="utf-8")
+    assert command.help
+    assert command.short_help
+    assert f"\n## skledger {name}\n" in text
+    section = text.split(f"\n## skledger {name}\n")[1].split("\n## ")[0]
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, parameter.name
+            for each in parameter.opts:
+                assert f"`{each}" in section, f"{each} of {name} is not in docs/cli.md"
+        else:
+            assert parameter.name.upper() in section
+            assert parameter.name.upper() in command.help
+
+
+def test_the_documentation_names_no_option_that_is_gone():
+    """Every option in the tables of docs/cli.md exists."""
+    for section in DOCS.read_text(encoding="utf-8").split("\n## ")[1:]:
+        title = section.splitlines()[0]
+        if not title.startswith("skledger "):
+            continue
+        command = main.commands[title.removeprefix("skledger ")]
+        known = {each for parameter in command.params for each in parameter.opts}
+        rows = [line for line in section.splitlines() if line.startswith("| `-")]
+        named = {each for row in rows for each in re.findall(r"`(--?[a-z-]+)", row.split("|")[1])}
+        assert named == known - {"run"}
+
+
+def test_version(cli):
+    """``--version`` tells the package's version."""
+    assert cli("--version").output == f"skledger {skledger.__version__}\n"
+
+
+def test_without_arguments_it_prints_help():
+    """``python -m skledger`` alone prints help and the names of the commands."""
+    done = in_process()
+    assert done.returncode == 0
+    for name in main.commands:
+        assert f"  {name}  " in done.stdout
+
+
+def test_listing_runs_imports_neither_scikit_learn_nor_pandas():
+    """Looking at runs is quick: the large libraries stay out."""
+    book("one")
+    script = (
+        "import sys\nfrom skledger.cli import main\n"
+        "main(['runs'], standalone_mode=False)\n"
+        "print([m for m in ('sklearn', 'pandas', 'scipy', 'matplotlib') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr
+
+
+# -- runs ----------------------------------------------------------------------------------------
+
+
+def test_runs_are_listed_newest_first_with_short_identifiers(cli):
+    """One line a run: identifier, name, status, metrics."""
+    first = book("first", metrics={"training_score": 0.25})
+    time.sleep(0.01)
+    second = book("second", metrics={"rmse": 0.125, "best_cv_score": 0.5})
+    lines = cli("runs").output.splitlines()
+    assert lines[0].split() == (
+        "run name status when duration estimator best_cv_score training_score rmse".split()
+    )
+    assert lines[1].split()[:3] == [second[:8], "second", "FINISHED"]
+    assert lines[1].endswith("0.125")
+    assert lines[2].split()[:3] == [first[:8], "first", "FINISHED"]
+    assert "0.25" in lines[2]
+
+
+def test_autologged_fits_are_listed_with_their_estimator(cli, autolog, binary):
+    """A fit's run shows its class and its score; a failed fit shows as FAILED."""
+    from sklearn.linear_model import LogisticRegression
+
+    LogisticRegression(solver="liblinear").fit(*binary)
+    with pytest.raises(ValueError):
+        LogisticRegression(C=-1).fit(*binary)
+    failed, fine = cli("runs").output.splitlines()[1:]
+    assert " FAILED " in failed
+    assert re.search(r" FINISHED .* LogisticRegression +0\.9\d+", fine)
+
+
+def test_children_are_indented_under_their_parents_and_do_not_count(cli):
+    """Ten children: five are shown, and how many more there are; ``-n`` counts parents."""
+    with skledger.start_run(run_name="parent"):
+        for number in range(10):
+            book(f"child-{number}", nested=True)
+        with skledger.start_run(run_name="late", nested=True):
+            book("grandchild", nested=True)
+    time.sleep(0.01)
+    book("other")
+    lines = cli("runs", "-n", 2, "--children", 3).output.splitlines()
+    names = [line[10:].split("  FINISHED")[0].rstrip() for line in lines[1:]]
+    assert names == ["other", "parent", "  child-0", "  child-1", "  child-2", "  and 8 more"]
+    everything = cli("runs", "--children", 20).output
+    assert re.search(r"^\w{8} {6}grandchild", everything, re.MULTILINE)
+    assert "child" not in cli("runs", "--children", 0).output
+    assert "parent" not in cli("runs", "-n", 1).output
+
+
+def test_a_circle_of_parents_ends(cli):
+    """Tags that make two runs each other's parents do not hang the listing."""
+    top = book("top")
+    one, two = "1" * 32, "2" * 32
+    book_as(one)
+    book_as(two)
+    for run_id, parent in ((one, two), (two, one)):
+        tags = as_tags({"mlflow.parentRunId": parent})
+        get_store().write(RunChange(run_id, tags=tags))
+    assert top[:8] in cli("runs").output
+    get_store().write(RunChange(one, tags=as_tags({"mlflow.parentRunId": top})))
+    get_store().write(RunChange(two, tags=as_tags({"mlflow.parentRunId": one})))
+    assert len(cli("runs").output.splitlines()) == 4
+
+
+def test_filter_and_order(cli):
+    """A filter and an order list what matches, children too, and get columns of their own."""
+    with skledger.start_run(run_name="parent"):
+        for value in (0.1, 0.9, 0.5):
+            book(f"child-{value}", metrics={"zeta": value, "training_score": 1.0}, nested=True)
+    lines = cli(
+        "runs", "--filter", "metrics.zeta > 0.2", "--order-by", "metrics.zeta DESC"
+    ).output.splitlines()
+    assert lines[0].split()[6] == "zeta"
+    assert [line.split()[1] for line in lines[1:]] == ["child-0.9", "child-0.5"]
+    assert "No run" in cli("runs", "--filter", "metrics.zeta > 2").output
+
+
+def test_experiments(cli, monkeypatch):
+    """All experiments by default, or the one named by an option or by the environment."""
+    book("plain")
+    skledger.set_experiment("wine")
+    book("red")
+    assert "experiment" in cli("runs").output.splitlines()[0]
+    assert "plain" not in cli("runs", "--experiment", "wine").output
+    monkeypatch.setenv("SKLEDGER_EXPERIMENT_NAME", "wine")
+    assert "plain" not in cli("runs").output
+    assert "plain" in cli("runs", "--all").output
+    cli("runs", "--all", "--experiment", "wine", code=2)
+    monkeypatch.setenv("SKLEDGER_EXPERIMENT_NAME", "beer")
+    assert "'Default', 'wine'" in cli("runs", code=1).stderr
+    assert skledger.get_experiment_by_name("beer") is None
+
+
+def test_json_and_csv(cli):
+    """Both hold every metric and param; what JSON has no number for is text."""
+    run_id = book(
+        "a,b", metrics={"nan": float("nan"), "inf": float("inf"), "x": 0.5}, params={"p": "1\n2"}
+    )
+    (run,) = json.loads(cli("runs", "--json").stdout)
+    assert run["run_id"] == run_id
+    assert run["metrics"] == {"nan": "NaN", "inf": "Infinity", "x": 0.5}
+    assert run["params"] == {"p": "1\n2"}
+    (row,) = csv.DictReader(io.StringIO(cli("runs", "--csv").stdout))
+    assert (row["run_name"], row["metrics.x"], row["params.p"]) == ("a,b", "0.5", "1\n2")
+    cli("runs", "--csv", "--json", code=2)
+
+
+def test_a_name_cannot_control_the_terminal(cli):
+    """Escape sequences and markup in a name are shown, not obeyed."""
+    book("\x1b[31mred [bold]x[/bold]")
+    output = cli("runs").output
+    assert "\x1b" not in output
+    assert "[bold]x[/bold]" in output
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_the_table_fits_the_terminal(width):
+    """On a terminal no line is wider than it, names are cut and columns are left out."""
+    book("a-very-long-name-" * 4, metrics={"training_score": 0.5, "own_metric": 1, "another": 2})
+    lines = _on_terminal(width, "runs")
+    assert max(map(len, lines)) <= width
+    assert "status" in lines[0]
+    assert ("training_score" in lines[0]) == (width >= 80)
+    assert ("own_metric" in lines[0]) == (width >= 120)
+    assert "…" in lines[1]
+    assert " s ago" in lines[1]
+
+
+def _on_terminal(width, *arguments):
+    """Return the lines that a command prints on a terminal of that width, without colours."""
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    here, there = pty.openpty()
+    fcntl.ioctl(there, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
+    environment = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "skledger", *arguments],
+        stdin=there, stdout=there, stderr=there, env={**environment, "TERM": "xterm"},
+    )  # fmt: skip
+    os.close(there)
+    received = b""
+    try:
+        while piece := os.read(here, 4096):
+            received += piece
+    except OSError:  # Linux says so when the other side has closed
+        pass
+    assert process.wait(60) == 0
+    os.close(here)
+    return re.sub(r"\x1b\[[0-9;]*m", "", received.decode()).replace("\r", "").splitlines()
+
+
+# -- nothing there -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [["runs"], ["runs", "--json"], ["runs", "--csv"]])
+def test_looking_creates_no_database(cli, arguments):
+    """Without a database, `runs` tells how to begin, and leaves the folder as it was."""
+    result = cli(*arguments)
+    assert "skledger.autolog()" in result.output
+    assert list(Path.cwd().iterdir()) == []
+    assert result.stdout.strip() == "[]" if "--json" in arguments else True
+
+
+@pytest.mark.parametrize("arguments", [["show", "last"], ["plots", "last"], ["plots", "--missing"]])
+def test_commands_on_runs_fail_without_a_database(cli, arguments):
+    """What needs a run says that there is no database, and creates none."""
+    assert "There is no database" in cli(*arguments, code=1).stderr
+    assert list(Path.cwd().iterdir()) == []
+
+
+def test_an_empty_file_and_the_database_of_another_program_stay_as_they_are(cli):
+    """No tables are made in a file that is only looked at."""
+    Path("empty.db").touch()
+    assert "empty.db is empty" in cli("runs", "--uri", "empty.db").output
+    assert Path("empty.db").stat().st_size == 0
+    connection = sqlite3.connect("other.db")
+    connection.execute("CREATE TABLE addresses (name)")
+    connection.commit()
+    assert "'addresses'" in cli("runs", "--uri", "sqlite:///other.db", code=1).stderr
+    tables = connection.execute("SELECT name FROM sqlite_master").fetchall()
+    assert tables == [("addresses",)]
+    connection.close()
+
+
+def test_a_store_without_runs_says_what_to_do(cli):
+    """A database without runs is no error."""
+    skledger.set_experiment("nothing yet")
+    assert "skledger.autolog()" in cli("runs").output
+
+
+# -- show ----------------------------------------------------------------------------------------
+
+
+def test_show_a_fit(cli, autolog, binary):
+    """Params, metrics, files, and a line of Python that does load the model."""
+    from sklearn.linear_model import LogisticRegression
+
+    model = LogisticRegression(solver="liblinear", C=0.125).fit(*binary)
+    skledger.flush()
+    output = cli("show", "last").output
+    assert re.search(r"^  C +0\.125$", output, re.MULTILINE)
+    assert re.search(r"^  training_score +0\.9\d+$", output, re.MULTILINE)
+    assert re.search(r"estimator\.html  [\d.]+ kB", output)
+    assert "sklearn.linear_model" in output
+    assert "not drawn" not in output
+    lines = re.findall(r"^  (import skledger|skledger\.set.*|model = .*)$", output, re.MULTILINE)
+    names = {}
+    exec("\n".join(lines), names)
+    assert (names["model"].coef_ == model.coef_).all()
+
+
+def test_show_a_failed_fit(cli, autolog, binary):
+    """The traceback of a failed fit is there."""
+    from sklearn.linear_model import LogisticRegression
+
+    with pytest.raises(ValueError):
+        LogisticRegression(C=-1).fit(*binary)
+    output = cli("show", "last").output
+    assert "Traceback (most recent call last):" in output
+    assert "The 'C' parameter of LogisticRegression" in output
+
+
+def test_show_warnings_notes_tags_and_steps(cli):
+    """What the user added is there, and what a metric went through."""
+    with skledger.start_run(run_name="mine", description="Why not?", tags={"team": "a"}):
+        for step in range(3):
+            skledger.log_metric("loss", 1 / (step + 1), step=step)
+        skledger.log_text("hello", "deep/down/note.txt")
+        skledger.set_tag("skledger.warnings", "ConvergenceWarning: slow")
+    output = cli("show", "mine").output
+    assert "Why not?" in output
+    assert re.search(r"^Tags\n  team +a$", output, re.MULTILINE)
+    assert re.search(r"loss +0\.3333 +the last of 3 values", output)
+    assert "note.txt  5 B" in output
+    assert "down/" in output
+    assert "ConvergenceWarning: slow" in output
+    shown = json.loads(cli("show", "mine", "--json").stdout)
+    assert shown["metrics"]["loss"]["steps"] == 3
+    assert shown["artifacts"] == {"deep/down/note.txt": 5}
+    assert shown["tags"]["team"] == "a"
+
+
+def test_a_run_is_found_by_identifier_prefix_name_and_last(cli):
+    """Any reference that fits one run will do; `last` leaves children out."""
+    book("early")
+    time.sleep(0.01)
+    with skledger.start_run(run_name="parent") as run:
+        time.sleep(0.01)
+        book("child", nested=True)
+    run_id = run.info.run_id
+    for reference in (run_id, run_id[:12], run_id[:12].upper(), "parent", "last"):
+        assert run_id in cli("show", reference).output.splitlines()[0]
+
+
+def test_an_ambiguous_reference_lists_the_runs(cli):
+    """When several runs fit, all are named and nothing is shown."""
+    for ending in "ab":
+        book_as("abc0" + ending * 28)
+    assert "abc0" + "a" * 28 in cli("show", "abc0a").output
+    for reference in ("abc", "twin"):
+        message = cli("show", reference, code=1).stderr
+        assert "abc0" + "a" * 28 in message
+        assert "abc0" + "b" * 28 in message
+
+
+@pytest.mark.parametrize("reference", ["nope", "f" * 32, "", "it's", "abc%", "_"])
+def test_an_unknown_run(cli, reference):
+    """One line, no traceback, exit code 1."""
+    book("one")
+    message = cli("show", reference, code=1).stderr
+    assert message.startswith("Error: ")
+    assert "there is no run" in message.lower()
+
+
+def test_show_survives_artifacts_that_cannot_be_reached(cli):
+    """A run whose files are elsewhere is shown without them."""
+    now = now_ms()
+    info = RunInfo("a" * 32, "0", "far", "me", "FINISHED", now, now, "active", "s3://bucket/x")
+    get_store().write(RunChange(info.run_id, create=info, metrics=(Metric("m", 1.0, now),)))
+    output = cli("show", "far").output
+    assert "s3://bucket/x" in output
+    assert re.search(r"^  m +1$", output, re.MULTILINE)
+
+
+# -- plots ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def undrawn(autolog, binary):
+    """Return two runs whose pictures have been taken away, with the names of the pictures."""
+    from sklearn.linear_model import LogisticRegression
+
+    found = []
+    for C in (0.5, 1.0):
+        LogisticRegression(solver="liblinear", C=C).fit(*binary)
+        skledger.flush()
+        run = skledger.last_active_run()
+        folder = Path(run.info.artifact_uri)
+        pictures = sorted([*folder.glob("*.png"), *folder.glob("*.html")])
+        for path in pictures:
+            path.unlink()
+        found.append((run.info.run_id, pictures))
+    assert all(pictures for _, pictures in found)
+    return found
+
+
+def test_plots_draws_what_a_run_misses(cli, undrawn):
+    """A named run's pictures are drawn, and where they are is told; the other run's are not."""
+    (one, pictures), (two, others) = undrawn
+    assert pictures[0].name in cli("show", one).output
+    output = cli("plots", one).output
+    assert sorted(output.splitlines()[:-1]) == [str(each) for each in pictures]
+    assert output.splitlines()[-1] == f"Drew {len(pictures)} pictures of 1 run"
+    assert all(each.exists() for each in pictures)
+    assert not any(each.exists() for each in others)
+    assert cli("plots", one).output == "Nothing is missing\n"
+
+
+def test_plots_missing_draws_everything(cli, undrawn):
+    """``--missing`` goes over the whole store."""
+    total = sum(len(pictures) for _, pictures in undrawn)
+    assert cli("plots", "--missing").output == f"Drew {total} pictures of 2 runs\n"
+    assert all(each.exists() for _, pictures in undrawn for each in pictures)
+
+
+def test_plots_goes_on_after_a_run_that_cannot_be_drawn(cli, undrawn):
+    """Damaged numbers cost one message and the exit code, not the other run's pictures."""
+    (one, pictures), (_, others) = undrawn
+    pictures[0].with_name("training_plots.json").write_text("{")
+    result = cli("plots", "--missing", code=1)
+    assert one in result.stderr
+    assert all(each.exists() for each in others)
+
+
+def test_plots_needs_to_know_which(cli):
+    """Without a run and without ``--missing`` it is a usage error."""
+    book("one")
+    assert "--missing" in cli("plots", code=2).stderr
+
+
+def test_plots_stops_at_ctrl_c(cli, undrawn, monkeypatch):
+    """What was drawn before Ctrl-C is told, and the code is a shell's own for it."""
+    from skledger.ledger import drawing
+
+    real, calls = drawing.draw_missing, []
+
+    def second_is_interrupted(run):
+        calls.append(run)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(run)
+
+    monkeypatch.setattr(drawing, "draw_missing", second_is_interrupted)
+    result = cli("plots", "--missing", code=130)
+    assert "of 1 run; stopped" in result.output
+
+
+# -- mistakes ------------------------------------------------------------------------------------
+
+
+def test_a_bad_filter_points_at_the_place(cli):
+    """The message has the filter with a caret; it comes even before there is a database."""
+    message = cli("runs", "--filter", "metrics.a >> 1", code=1).stderr
+    assert re.search(r"metrics\.a >> 1\n +\^", message)
+    assert "order_by" in cli("runs", "--order-by", "nonsense", code=1).stderr
+
+
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        ("carrier-pigeon://loft", "carrier-pigeon"),
+        ("sqlite:///garbage.db", "not a database"),
+        ("sqlite:///folder", "folder"),
+    ],
+)
+def test_a_store_that_cannot_be_opened(cli, uri, said):
+    """One message in red, exit code 1, no traceback."""
+    Path("garbage.db").write_text("This is no database. " * 100)
+    Path("folder").mkdir()
+    result = cli("runs", "--uri", uri, code=1)
+    assert result.stderr.startswith("Error: ")
+    assert said in result.stderr
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may read everything")
+def test_an_unreadable_database(cli):
+    """A file without permission is named."""
+    book("one")
+    Path("skledger.db").chmod(0)
+    skledger.tracking.session.reset()
+    assert "skledger.db" in cli("runs", code=1).stderr
+
+
+def test_usage_errors_have_the_code_2(cli):
+    """Unknown commands and options."""
+    cli("nope", code=2)
+    cli("runs", "--nope", code=2)
+    cli("runs", "-n", 0, code=2)
+
+
+def test_the_uri_option_beats_the_environment(cli, monkeypatch):
+    """``--uri`` on each command, as URI or as path."""
+    skledger.set_tracking_uri("sqlite:///there.db")
+    run_id = book("there")
+    skledger.set_tracking_uri("")
+    monkeypatch.setenv("SKLEDGER_TRACKING_URI", "sqlite:///nowhere.db")
+    for uri in ("sqlite:///there.db", "there.db"):
+        assert run_id[:8] in cli("runs", "--uri", uri).output
+        assert run_id in cli("show", "last", "--uri", uri).output
+        assert cli("plots", "--missing", "--uri", uri).output == "Nothing is missing\n"
+    assert not Path("nowhere.db").exists()
+
+
+def test_a_closed_pipe_is_no_error():
+    """``skledger runs | head -1`` ends in silence."""
+    for number in range(30):
+        book(f"run-{number}", params={"p": "x" * 5000})
+    command = f'"{sys.executable}" -m skledger runs --csv | head -c 10'
+    done = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert done.stderr == ""
+
+
+# -- demo ----------------------------------------------------------------------------------------
+
+
+def test_demo():
+    """It books in its own folder, even with a URI in the environment; again adds runs."""
+    environment = {**os.environ, "SKLEDGER_TRACKING_URI": f"sqlite:///{Path.cwd() / 'mine.db'}"}
+    done = in_process("demo", env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "skledger.autolog()" in done.stdout
+    assert "equal predictions: True" in done.stdout
+    assert re.search(r"SVC-\w{4} +FAILED", done.stdout)
+    assert "cd skledger-demo" in done.stdout
+    assert [path.name for path in Path.cwd().iterdir()] == ["skledger-demo"]
+    before = _count("skledger-demo/skledger.db")
+    assert before >= 8
+    again = subprocess.run(
+        [sys.executable, "demo.py"], cwd="skledger-demo", capture_output=True, text=True
+    )
+    assert again.returncode == 0, again.stderr
+    assert _count("skledger-demo/skledger.db") == 2 * before
+
+
+def test_demo_in_a_place_that_cannot_be_written(cli):
+    """One message."""
+    Path("file").touch()
+    assert "--dir" in cli("demo", "--dir", "file/below", code=1).stderr
+
+
+def _count(database):
+    connection = sqlite3.connect(database)
+    try:
+        return connection.execute("SELECT count(*) FROM runs").fetchone()[0]
+    finally:
+        connection.close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_ctrl_c_in_a_command_shows_no_traceback():
+    """Ctrl-C ends any command without a traceback."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "skledger", "demo"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "Traceback" not in errors

@@ -1,0 +1,292 @@
+"""The fluent API around fits: experiments, runs, params, metrics, tags, artifacts."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import skledger
+from skledger.errors import InvalidParameterError, NotFoundError, ParamConflictError, SkledgerError
+from skledger.stores.artifacts import artifact_store
+from skledger.tracking.session import get_store
+
+
+def files_of(run):
+    return artifact_store(run.info.artifact_uri).list()
+
+
+def content(run, name):
+    with artifact_store(run.info.artifact_uri).open(name) as stream:
+        return stream.read()
+
+
+def test_the_default_store_is_a_file_in_the_current_folder(tmp_path):
+    """sqlite:///skledger.db, with the artifacts beside it, from the first use on."""
+    assert skledger.get_tracking_uri() == f"sqlite:///{tmp_path / 'skledger.db'}"
+    with skledger.start_run() as run:
+        skledger.log_text("hello", "note.txt")
+    assert (tmp_path / "skledger.db").exists()
+    assert run.info.artifact_uri.startswith(str(tmp_path / "skledger-artifacts"))
+
+
+def test_a_change_of_folder_does_not_change_the_store(tmp_path, monkeypatch):
+    """A relative URI means the folder it was set in."""
+    skledger.set_tracking_uri("sqlite:///mine.db")
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(tmp_path / "sub")
+    with skledger.start_run():
+        pass
+    assert (tmp_path / "mine.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({"MLFLOW_TRACKING_URI": "sqlite:///m.db"}, "sqlite:///m.db"),
+        (
+            {"MLFLOW_TRACKING_URI": "sqlite:///m.db", "SKLEDGER_TRACKING_URI": "sqlite:///s.db"},
+            "sqlite:///s.db",
+        ),
+    ],
+)
+def test_the_environment_names_the_store(monkeypatch, variables, expected):
+    """SKLEDGER_TRACKING_URI goes before MLFLOW_TRACKING_URI."""
+    for key, value in variables.items():
+        monkeypatch.setenv(key, value)
+    assert skledger.get_tracking_uri() == expected
+
+
+def test_a_run_holds_what_is_logged():
+    """Params, metrics with steps, tags, a note and a name."""
+    with skledger.start_run(run_name="first", tags={"a": 1}, description="why") as run:
+        assert skledger.log_param("depth", 3) == 3
+        skledger.log_params({"x": 0.5, "y": None})
+        for step in range(3):
+            skledger.log_metric("loss", 1 / (step + 1), step=step)
+        skledger.log_metrics({"acc": np.float32(0.5), "n": np.int64(3), "flag": True}, step=7)
+        skledger.set_tag("team", "blue")
+        skledger.set_tags({"team": "red", "n": 1})
+    booked = skledger.get_run(run.info.run_id)
+    assert booked.info.run_name == "first"
+    assert booked.data.params == {"depth": "3", "x": "0.5", "y": "None"}
+    assert booked.data.metrics == {"loss": 1 / 3, "acc": 0.5, "n": 3.0, "flag": 1.0}
+    assert booked.data.tags["team"] == "red"
+    assert booked.data.tags["a"] == "1"
+    assert booked.data.tags["mlflow.note.content"] == "why"
+    assert booked.data.tags["mlflow.user"] == booked.info.user_id
+    history = get_store().get_metric_history(run.info.run_id, "loss")
+    assert [(m.step, m.value) for m in history] == [(0, 1.0), (1, 0.5), (2, 1 / 3)]
+
+
+def test_values_beyond_numbers_are_kept():
+    """NaN and the infinities are values, too."""
+    with skledger.start_run() as run:
+        skledger.log_metrics({"nan": math.nan, "inf": math.inf, "minus": -math.inf})
+    metrics = skledger.get_run(run.info.run_id).data.metrics
+    assert math.isnan(metrics["nan"])
+    assert metrics["inf"] == math.inf
+    assert metrics["minus"] == -math.inf
+
+
+@pytest.mark.parametrize("value", ["0.5", None, [1, 2], np.array([1.0, 2.0]), object()])
+def test_what_is_no_number_is_refused_with_its_name(value):
+    """The message says what was given and what to do instead."""
+    with skledger.start_run(), pytest.raises(InvalidParameterError, match="'acc'.*one real number"):
+        skledger.log_metric("acc", value)
+
+
+def test_a_param_does_not_change():
+    """The same value again is fine, another is refused and named."""
+    with skledger.start_run():
+        skledger.log_param("a", 1)
+        skledger.log_param("a", 1)
+        with pytest.raises(ParamConflictError, match=r"'a'.*'1'.*'2'"):
+            skledger.log_params({"b": 1, "a": 2})
+        assert "b" not in skledger.get_run(skledger.active_run().info.run_id).data.params
+
+
+def test_logging_without_a_run_starts_one():
+    """As in MLflow."""
+    skledger.log_metric("m", 1)
+    assert skledger.active_run() is not None
+    skledger.end_run()
+    assert skledger.active_run() is None
+    assert skledger.last_active_run().data.metrics == {"m": 1.0}
+
+
+def test_runs_nest_and_a_second_one_is_refused():
+    """nested=True makes a child; without it the message names the way out."""
+    with skledger.start_run() as parent:
+        with pytest.raises(SkledgerError, match="nested=True"):
+            skledger.start_run()
+        with skledger.start_run(nested=True) as child:
+            assert skledger.active_run().info.run_id == child.info.run_id
+        assert skledger.active_run().info.run_id == parent.info.run_id
+    tags = skledger.get_run(child.info.run_id).data.tags
+    assert tags["mlflow.parentRunId"] == parent.info.run_id
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(ValueError, "FAILED"), (KeyboardInterrupt, "KILLED"), (None, "FINISHED")]
+)
+def test_a_with_block_ends_the_run_by_its_outcome(error, status):
+    """An exception fails the run, an interrupt kills it, and both pass."""
+    try:
+        with skledger.start_run() as run:
+            if error:
+                raise error
+    except (ValueError, KeyboardInterrupt):
+        assert error is not None
+    info = skledger.get_run(run.info.run_id).info
+    assert info.status == status
+    assert info.end_time >= info.start_time
+
+
+def test_end_run_inside_a_with_block_keeps_its_status():
+    """The block does not end the run twice."""
+    with skledger.start_run() as run:
+        skledger.end_run("KILLED")
+    assert skledger.get_run(run.info.run_id).info.status == "KILLED"
+    with pytest.raises(InvalidParameterError, match="DONE"):
+        skledger.end_run("DONE")
+
+
+def test_a_run_is_taken_up_by_its_identifier():
+    """start_run(run_id) goes on where the run was."""
+    with skledger.start_run() as run:
+        skledger.log_metric("m", 1)
+    with skledger.start_run(run_id=run.info.run_id, tags={"again": "yes"}) as again:
+        assert again.info.status == "RUNNING"
+        skledger.log_metric("m", 2, step=1)
+    booked = skledger.get_run(run.info.run_id)
+    assert booked.data.metrics == {"m": 2.0}
+    assert booked.data.tags["again"] == "yes"
+    with pytest.raises(NotFoundError, match="0000"):
+        skledger.start_run(run_id="0" * 32)
+
+
+def test_experiments_group_runs():
+    """set_experiment creates or takes up, by name or identifier."""
+    first = skledger.set_experiment("one")
+    with skledger.start_run():
+        pass
+    assert skledger.set_experiment(experiment_id=first.experiment_id).name == "one"
+    second = skledger.create_experiment("two", tags={"k": "v"})
+    with skledger.start_run(experiment_id=second):
+        pass
+    assert skledger.get_experiment(second).tags == {"k": "v"}
+    assert skledger.get_experiment_by_name("three") is None
+    assert len(skledger.search_runs()) == 1
+    assert len(skledger.search_runs(experiment_names=["one", "two"])) == 2
+    assert len(skledger.search_runs(search_all_experiments=True)) == 2
+    with pytest.raises(NotFoundError, match="'three'"):
+        skledger.search_runs(experiment_names=["three"])
+    with pytest.raises(skledger.errors.AlreadyExistsError, match="two"):
+        skledger.create_experiment("two")
+    with pytest.raises(InvalidParameterError, match="either"):
+        skledger.set_experiment()
+
+
+def test_search_runs_is_a_frame_with_mlflows_columns():
+    """Columns by kind, times in UTC, what is missing is missing."""
+    with skledger.start_run():
+        skledger.log_param("a", 1)
+    with skledger.start_run():
+        skledger.log_metric("m", 0.5)
+    frame = skledger.search_runs(order_by=["start_time ASC"])
+    assert list(frame["params.a"]) == ["1", None] or frame["params.a"].isna().tolist() == [False, True]
+    assert frame["metrics.m"].isna().tolist() == [True, False]
+    assert str(frame["start_time"].dt.tz) == "UTC"
+    assert len(skledger.search_runs(filter_string="metrics.m > 0.4")) == 1
+    assert len(skledger.search_runs(filter_string="params.a = '2'")) == 0
+    assert len(skledger.search_runs(max_results=1)) == 1
+    with pytest.raises(InvalidParameterError):
+        skledger.search_runs(filter_string="metrics.m >")
+    with pytest.raises(InvalidParameterError, match="csv"):
+        skledger.search_runs(output_format="csv")
+
+
+def test_artifacts_of_every_kind(tmp_path):
+    """Files, folders, texts, dictionaries and figures."""
+    from matplotlib.figure import Figure
+
+    (tmp_path / "d" / "e").mkdir(parents=True)
+    (tmp_path / "d" / "a.txt").write_text("a")
+    (tmp_path / "d" / "e" / "b.txt").write_text("b")
+    figure = Figure()
+    figure.add_subplot().plot([1, 2])
+    with skledger.start_run() as run:
+        skledger.log_artifact("d/a.txt")
+        skledger.log_artifact("d/a.txt", "sub/deep")
+        skledger.log_artifact("d", "whole")
+        skledger.log_artifacts("d", "content")
+        skledger.log_text("hé", "texts/t.txt")
+        skledger.log_dict({"k": [1, 2]}, "d.json")
+        skledger.log_dict({"k": [1, 2]}, "d.yaml")
+        skledger.log_figure(figure, "f.png")
+        skledger.log_figure(figure, "f.svg")
+        assert skledger.get_artifact_uri("d.json").endswith("artifacts/d.json")
+        with pytest.raises(NotFoundError, match="nowhere"):
+            skledger.log_artifact("nowhere.txt")
+        with pytest.raises(InvalidParameterError, match=r"\.\."):
+            skledger.log_text("x", "../../escape.txt")
+        with pytest.raises(InvalidParameterError, match="int"):
+            skledger.log_figure(3, "f.png")
+    assert content(run, "sub/deep/a.txt") == b"a"
+    assert content(run, "whole/d/e/b.txt") == b"b"
+    assert content(run, "content/e/b.txt") == b"b"
+    assert content(run, "texts/t.txt").decode() == "hé"
+    assert json.loads(content(run, "d.json")) == {"k": [1, 2]}
+    assert b"- 1" in content(run, "d.yaml")
+    assert content(run, "f.png").startswith(b"\x89PNG")
+    assert b"<svg" in content(run, "f.svg")
+    assert not (Path(run.info.artifact_uri).parent.parent / "escape.txt").exists()
+
+
+def test_long_values_are_cut_visibly():
+    """A value over the limit ends in dots."""
+    with skledger.start_run() as run:
+        skledger.log_param("p", "x" * 7000)
+        skledger.set_tag("t", "y" * 9000)
+    data = skledger.get_run(run.info.run_id).data
+    assert data.params["p"] == "x" * 5997 + "..."
+    assert data.tags["t"].endswith("...")
+    with skledger.start_run(), pytest.raises(InvalidParameterError, match="250"):
+        skledger.log_param("k" * 300, 1)
+
+
+def test_a_wrong_tracking_uri_is_refused_with_the_known_forms():
+    """The message lists what is possible."""
+    skledger.set_tracking_uri("ftp://nowhere")
+    with pytest.raises(InvalidParameterError, match="sqlite:///"):
+        skledger.search_runs()
+    with pytest.raises(InvalidParameterError, match="str"):
+        skledger.set_tracking_uri(3)
+
+
+def test_the_commit_of_a_repository_is_noted(run_python, tmp_path):
+    """Inside a git repository a run knows its commit."""
+    import subprocess
+
+    def git(*words):
+        name = ["-c", "user.name=n", "-c", "user.email=e@x"]
+        return subprocess.run(
+            ["git", *name, *words], cwd=tmp_path, check=True, capture_output=True, text=True
+        ).stdout.strip()
+
+    git("init", "-q")
+    (tmp_path / "train.py").write_text("import skledger\nwith skledger.start_run(): pass\n")
+    git("add", "train.py")
+    git("commit", "-qm", "one")
+    import sys
+
+    subprocess.run([sys.executable, "train.py"], cwd=tmp_path, check=True)
+    git("pack-refs", "--all")
+    subprocess.run([sys.executable, "train.py"], cwd=tmp_path, check=True)
+    tags = [run.data.tags for run in skledger.search_runs(output_format="list")]
+    assert [t["mlflow.source.git.commit"] for t in tags] == [git("rev-parse", "HEAD")] * 2
+    assert tags[0]["mlflow.source.name"] == "train.py"

@@ -1,0 +1,181 @@
+"""The package: what it exports, what importing it costs, and who may import whom."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+import skledger
+
+SOURCE = Path(skledger.__file__).parent
+
+PUBLIC = [
+    "ActiveRun",
+    "SkledgerError",
+    "__version__",
+    "active_run",
+    "autolog",
+    "create_experiment",
+    "end_run",
+    "entities",
+    "errors",
+    "flush",
+    "get_artifact_uri",
+    "get_experiment",
+    "get_experiment_by_name",
+    "get_run",
+    "get_tracking_uri",
+    "last_active_run",
+    "log_artifact",
+    "log_artifacts",
+    "log_dict",
+    "log_figure",
+    "log_metric",
+    "log_metrics",
+    "log_param",
+    "log_params",
+    "log_text",
+    "search_runs",
+    "set_experiment",
+    "set_tag",
+    "set_tags",
+    "set_tracking_uri",
+    "sklearn",
+    "start_run",
+]
+
+
+def test_the_public_names_are_these():
+    """A name is added or taken away on purpose, here and in the changelog."""
+    assert skledger.__all__ == PUBLIC
+    for name in PUBLIC:
+        assert getattr(skledger, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = skledger.nonsense
+
+
+def test_public_functions_are_documented():
+    """Every public name has a docstring."""
+    for name in PUBLIC:
+        if name != "__version__":
+            assert (getattr(skledger, name).__doc__ or "").strip(), name
+
+
+HEAVY = ("sklearn", "pandas", "matplotlib", "sqlalchemy", "numpy", "scipy", "yaml", "cloudpickle")
+
+
+def test_importing_and_enabling_is_light(run_python):
+    """`import skledger; skledger.autolog()` imports nothing heavy, and enables all the same."""
+    run_python(
+        f"""
+        import sys
+        import skledger
+        skledger.autolog()
+        loaded = [name for name in {HEAVY!r} if name in sys.modules]
+        assert not loaded, loaded
+        from sklearn.linear_model import Ridge
+        Ridge().fit([[1.0], [2.0], [4.0]], [1.0, 2.0, 3.0])
+        assert len(skledger.search_runs()) == 1
+        assert "matplotlib.pyplot" not in sys.modules
+        """
+    )
+
+
+#: What a room may import of ours, besides itself.
+ALLOWED = {
+    "errors": (),
+    "_guard": (),
+    "_writer": ("_guard",),
+    "tracking.entities": (),
+    "tracking.filters": ("errors",),
+    "capture": ("_guard", "errors", "tracking.entities"),
+    "stores": ("errors", "tracking.entities", "tracking.filters"),
+    "models": ("_guard", "errors", "tracking.entities", "stores"),
+    "tracking": ("_guard", "errors", "stores", "models"),
+    "hooks": ("_guard", "errors", "capture", "tracking"),
+    "ledger": ("_guard", "_writer", "errors", "capture", "models", "stores", "tracking"),
+    "autologging": ("_guard", "errors", "hooks", "ledger.fits", "tracking"),
+    "sklearn": ("autologging", "models", "tracking"),
+    "cli": ("__init__", "_guard", "errors", "ledger", "models", "stores", "tracking"),
+    "__main__": ("__init__", "cli"),
+}
+
+
+def room_of(module):
+    """Return the longest key of ALLOWED that a module belongs to."""
+    rooms = [room for room in ALLOWED if module == room or module.startswith(room + ".")]
+    return max(rooms, key=len, default=None)
+
+
+def imports_of(path):
+    """Yield the modules of ours that a file imports, type checking included or not."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    skipped = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            skipped.update(ast.walk(node))
+    for node in ast.walk(tree):
+        if node in skipped:
+            continue
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("skledger"):
+            base = node.module.removeprefix("skledger").lstrip(".")
+            for name in node.names:
+                whole = f"{base}.{name.name}".lstrip(".")
+                folder = SOURCE / whole.replace(".", "/")
+                is_module = folder.is_dir() or folder.with_suffix(".py").exists()
+                yield whole if is_module else (base or "__init__")
+        elif isinstance(node, ast.Import):
+            for name in node.names:
+                if name.name.split(".")[0] == "skledger":
+                    yield name.name.removeprefix("skledger").lstrip(".") or "__init__"
+
+
+@pytest.mark.parametrize(
+    "path", sorted(SOURCE.rglob("*.py")), ids=lambda path: str(path.relative_to(SOURCE))
+)
+def test_each_room_imports_only_what_it_may(path):
+    """The walls of docs/architecture.md stand."""
+    module = ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
+    if module == "__init__":
+        return
+    room = room_of(module)
+    assert room is not None, f"{module} belongs to no room; name it in docs/architecture.md"
+    own = room.partition(".")[0]
+    for imported in imports_of(path):
+        allowed = ALLOWED[room]
+        fits = any(imported == each or imported.startswith(each + ".") for each in allowed)
+        at_home = imported.partition(".")[0] == own and "." not in room
+        assert fits or at_home or imported == room, f"{module} must not import {imported}"
+
+
+def third_party(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (name.name.partition(".")[0] for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield (node.module or "").partition(".")[0]
+
+
+def test_libraries_stay_in_their_rooms():
+    """wrapt belongs to the hooks, SQLAlchemy and the absence of scikit-learn to the stores."""
+    for path in SOURCE.rglob("*.py"):
+        room = path.relative_to(SOURCE).parts[0]
+        used = set(third_party(path))
+        assert "mlflow" not in used, path
+        assert "wrapt" not in used or room == "hooks", path
+        assert "sqlalchemy" not in used or room == "stores", path
+        assert "matplotlib" not in used or room == "capture", path
+        if room in ("stores", "tracking"):
+            assert "sklearn" not in used, path
+
+
+def test_docs_know_every_room():
+    """docs/architecture.md names each room of the package."""
+    text = (SOURCE.parent.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    for path in SOURCE.iterdir():
+        if path.name not in ("__pycache__", "py.typed", "__init__.py"):
+            assert re.search(rf"\b{re.escape(path.stem)}\b", text), path.name
