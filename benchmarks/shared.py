@@ -43,6 +43,9 @@ def environment(folder: Path) -> dict[str, str]:
     settings["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder / 'mlflow.db'}"
     # Neither is to be charged for talking to the network.
     settings["MLFLOW_DISABLE_TELEMETRY"] = settings["DO_NOT_TRACK"] = "true"
+    # Threads of BLAS spin for a while after each call, into the turn of the next process.
+    for library in ("OPENBLAS", "OMP", "MKL"):
+        settings[f"{library}_NUM_THREADS"] = "1"
     return settings
 
 

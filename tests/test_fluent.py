@@ -198,7 +198,10 @@ def test_search_runs_is_a_frame_with_mlflows_columns():
     with skledger.start_run():
         skledger.log_metric("m", 0.5)
     frame = skledger.search_runs(order_by=["start_time ASC"])
-    assert list(frame["params.a"]) == ["1", None] or frame["params.a"].isna().tolist() == [False, True]
+    assert list(frame["params.a"]) == ["1", None] or frame["params.a"].isna().tolist() == [
+        False,
+        True,
+    ]
     assert frame["metrics.m"].isna().tolist() == [True, False]
     assert str(frame["start_time"].dt.tz) == "UTC"
     assert len(skledger.search_runs(filter_string="metrics.m > 0.4")) == 1

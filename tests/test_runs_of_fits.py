@@ -94,7 +94,12 @@ def test_a_regressor_has_its_own_metrics_and_pictures(autolog, regression):
     X, y = regression
     Ridge().fit(X, y)
     run = only_run()
-    for name in ("mean_squared_error", "root_mean_squared_error", "mean_absolute_error", "r2_score"):
+    for name in (
+        "mean_squared_error",
+        "root_mean_squared_error",
+        "mean_absolute_error",
+        "r2_score",
+    ):
         assert f"training_{name}" in run.data.metrics
     found = artifacts(run)
     assert "training_predicted_vs_actual.png" in found

@@ -74,8 +74,7 @@ def test_eight_processes_on_a_fresh_file_lose_nothing(tmp_path):
     """All open the same new database at the same moment; every run is there and complete."""
     start = str(time.time() + 8)
     processes = [
-        subprocess.Popen([sys.executable, "-c", SCRIPT, start, "5"], cwd=tmp_path)
-        for _ in range(8)
+        subprocess.Popen([sys.executable, "-c", SCRIPT, start, "5"], cwd=tmp_path) for _ in range(8)
     ]
     assert [process.wait(200) for process in processes] == [0] * 8
     runs = skledger.search_runs(output_format="list")

@@ -106,10 +106,11 @@ def _fingerprint(*parts: Any) -> bytes:
         if hasattr(values, "iloc"):
             rows = range(0, len(values), max(1, len(values) // SAMPLED_ROWS))
             digest.update(repr(values.iloc[list(rows)].to_numpy().tolist()).encode())
-        elif hasattr(values, "dtype") and getattr(values, "ndim", 0):
+        elif hasattr(values, "dtype") and bool(getattr(values, "ndim", None)):
             sample = values[:: max(1, len(values) // SAMPLED_ROWS)]
-            digest.update(repr(sample.tolist()).encode() if sample.dtype == object
-                          else sample.tobytes())
+            digest.update(
+                repr(sample.tolist()).encode() if sample.dtype == object else sample.tobytes()
+            )
     return digest.digest()
 
 

@@ -29,7 +29,7 @@ class Portrait:
     models : list of LoggedModel
         The models it made.
     sizes : dict of str to int
-        The size in bytes of each file of a model's folder together, by the model's identifier.
+        The size in bytes of each model's folder, by the model's identifier.
     files : dict of str to int
         The size in bytes of each artifact, by its path.
     undrawn : list of str
