@@ -20,6 +20,7 @@ from skledger.cli._printing import (
     emit,
     number_text,
 )
+from skledger.tracking.model_uris import DIGESTS_TAG
 
 __all__ = ["print_page"]
 
@@ -120,6 +121,8 @@ def _models(portrait: Portrait) -> None:
     for model in portrait.models:
         size = portrait.sizes.get(model.model_id)
         about = model.name if size is None else f"{model.name}, {bytes_text(size)}"
+        if DIGESTS_TAG not in model.tags:
+            about += "; another tool booked it: load it only if you trust its files"
         lines += [cell(f"# {about}", "dim"), cell(load_lines(model)[-1], "green")]
     _section("Models" if several else "Model", *lines)
 

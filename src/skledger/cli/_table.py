@@ -30,9 +30,9 @@ _NAME_WIDTH, _SHORT_NAME_WIDTH = 36, 28
 _NARROW = 100
 _METRIC_COLUMNS = 3
 #: The metrics that say most, in this order; then come those that the user logged.
-_TELLING = ("best_cv_score", "training_score")
+_TELLING = ("best_cv_score", "mean_test_score", "training_score")
 #: Metrics of autologging that say less than the user's own.
-_COMMON = ("training_", "n_samples", "n_features", "fit_seconds")
+_COMMON = ("training_", "n_samples", "n_features", "fit_seconds", "mean_", "std_", "rank_", "split")
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,10 @@ __all__ = ["METHODS", "patch", "unpatch"]
 #: The methods that train an estimator.
 METHODS = ("fit", "fit_transform", "fit_predict", "partial_fit")
 
+#: Methods that only prepare data: what they fit on the way (imbalanced-learn's ``SMOTE`` its
+#: neighbours) is as little a run of its own as what a ``fit`` fits.
+PREPARING_METHODS = ("fit_resample",)
+
 #: Estimators of these modules only prepare data; fitted alone they make no run (as in MLflow).
 PREPARING_MODULES = (
     "sklearn.preprocessing",
@@ -105,7 +109,7 @@ def _all_subclasses(root: type) -> Iterator[type]:
 def _patch_class(cls: type) -> None:
     """Wrap the training methods that a class, or a mixin it is made of, writes itself."""
     for owner in cls.__mro__[:-1]:
-        for name in METHODS:
+        for name in _WRAPPERS:
             if name in vars(owner):
                 with contain(f"{owner.__name__}.{name}"):
                     _patches.wrap(owner, name, _WRAPPERS[name])
@@ -146,7 +150,7 @@ def _wrap_fit(
 
 
 #: By the name a method is called by; the function behind it may have another, or none.
-_WRAPPERS = {name: functools.partial(_wrap_fit, name) for name in METHODS}
+_WRAPPERS = {name: functools.partial(_wrap_fit, name) for name in (*METHODS, *PREPARING_METHODS)}
 
 
 @own_frame
@@ -193,7 +197,9 @@ def _before(
     listener = _listener
     with contain("a fit"):
         # Through the class (``Estimator.fit(est, X)``) wrapt has already taken the instance off.
-        if listener is None or instance is None or only_prepares(type(instance)):
+        if listener is None or instance is None or method in PREPARING_METHODS:
+            return None, None
+        if only_prepares(type(instance)):
             return None, None
         X, y, weight = bind_data(wrapped, args, kwargs)
         call = FitCall(
