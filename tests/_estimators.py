@@ -283,7 +283,10 @@ def _compare_objects(a: Any, b: Any, path: str, found: set[str], seen: dict[Any,
 
 _COMPARISONS: tuple[tuple[Any, Callable[..., None]], ...] = (
     ((str, bytes, int, float, complex, bool, type(None), range, type, np.generic), _equal),
-    ((set, frozenset), lambda a, b, *rest: _equal(sorted(map(repr, a)), sorted(map(repr, b)), *rest)),
+    (
+        (set, frozenset),
+        lambda a, b, *rest: _equal(sorted(map(repr, a)), sorted(map(repr, b)), *rest),
+    ),
     (dict, _compare_dicts),
     ((list, tuple), _compare_lists),
     (np.ndarray, _compare_arrays),

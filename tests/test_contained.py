@@ -165,6 +165,18 @@ def test_a_database_that_cannot_be_opened(binary, log, tmp_path):
     assert len(log()) == 1
 
 
+def test_another_programs_database_is_left_alone(binary, log, tmp_path):
+    """A SQLite file with somebody else's tables gets none of ours."""
+    with sqlite3.connect(tmp_path / "shop.db") as shop:
+        shop.execute("create table orders (id integer)")
+    skledger.set_tracking_uri("sqlite:///shop.db")
+    skledger.autolog()
+    fit_as_without_us(binary)
+    assert "another program's database (tables: orders)" in log()[0]
+    with sqlite3.connect(tmp_path / "shop.db") as shop:
+        assert [name for (name,) in shop.execute("select name from sqlite_master")] == ["orders"]
+
+
 def test_an_unknown_tracking_uri_in_the_environment(binary, log, monkeypatch):
     """The environment may name a store that does not exist."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "carrier-pigeon://coop")

@@ -49,8 +49,8 @@ def test_cells_of_a_notebook_share_the_active_run(tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no SIGINT to a child on Windows")
-def test_ctrl_c_after_a_fit_still_draws_its_pictures(tmp_path):
-    """The interrupted script ends as it would without us, and the pictures are there."""
+def test_ctrl_c_after_a_fit_ends_the_script_as_without_us(tmp_path):
+    """The exit is an interrupt's, at once; records are there, undrawn pictures are announced."""
     code = """
     import time
     import skledger; skledger.autolog()
@@ -73,7 +73,8 @@ def test_ctrl_c_after_a_fit_still_draws_its_pictures(tmp_path):
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == -signal.SIGINT
-    assert errors.strip().endswith("KeyboardInterrupt")
+    assert "KeyboardInterrupt" in errors
     (run,) = skledger.search_runs(output_format="list")
     assert run.info.status == "KILLED"
-    assert missing_pictures(run) == []
+    assert run.data.metrics["training_score"] > 0
+    assert ("skledger plots --missing" in errors) == bool(missing_pictures(run))

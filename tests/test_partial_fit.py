@@ -9,6 +9,7 @@ import pytest
 from sklearn.linear_model import SGDClassifier
 
 import skledger
+from skledger.ledger.drawing import missing_pictures
 from skledger.tracking.session import get_store
 
 
@@ -59,6 +60,8 @@ def test_it_ends_when_the_estimator_is_collected(autolog, multiclass):
     gc.collect()
     skledger.flush()
     run = run_of_all()
+    skledger.flush()
+    assert missing_pictures(run) == []
     assert run.info.status == "FINISHED"
     loaded = skledger.sklearn.load_model(f"runs:/{run.info.run_id}/model")
     assert np.array_equal(loaded.coef_, coefficients)

@@ -231,6 +231,8 @@ def test_a_failed_fit_is_a_failed_run_and_the_users_own_exception(autolog):
     assert run.data.tags["skledger.error.message"] == "the bad thing"
     traceback = read(run, "traceback.txt")
     assert "raise error" in traceback
+    assert "Bad().fit([[1]])" in traceback
+    assert traceback.startswith("Traceback (most recent call last)")
     assert "skledger/hooks" not in traceback
     assert run.data.tags["skledger.error.traceback"] == traceback
 
@@ -298,8 +300,8 @@ def test_sample_weight_counts_by_position_and_by_keyword(autolog, binary):
     """Both forms give the weighted metrics."""
     X, y = binary
     weight = np.linspace(0.1, 5, len(y))
-    model = DecisionTreeClassifier(max_depth=2).fit(X, y, weight)
-    DecisionTreeClassifier(max_depth=2).fit(X, y, sample_weight=weight)
+    model = DecisionTreeClassifier(max_depth=2, random_state=0).fit(X, y, weight)
+    DecisionTreeClassifier(max_depth=2, random_state=0).fit(X, y, sample_weight=weight)
     expected = model.score(X, y, sample_weight=weight)
     for run in all_runs():
         assert run.data.metrics["training_score"] == pytest.approx(expected, abs=1e-12)
@@ -309,7 +311,7 @@ def test_pos_label_gives_the_metrics_of_that_class(binary):
     """pos_label switches precision, recall and F1 to binary averaging."""
     skledger.autolog(pos_label=0)
     X, y = binary
-    model = DecisionTreeClassifier(max_depth=2).fit(X, y)
+    model = DecisionTreeClassifier(max_depth=2, random_state=0).fit(X, y)
     assert only_run().data.metrics["training_f1_score"] == pytest.approx(
         f1_score(y, model.predict(X), pos_label=0), abs=1e-12
     )

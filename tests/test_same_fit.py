@@ -386,7 +386,14 @@ class Stop(BaseException):
 
 @pytest.mark.parametrize(
     "error",
-    [ValueError("no"), KeyboardInterrupt(), SystemExit(3), Stop("x"), GeneratorExit(), StopIteration(7)],
+    [
+        ValueError("no"),
+        KeyboardInterrupt(),
+        SystemExit(3),
+        Stop("x"),
+        GeneratorExit(),
+        StopIteration(7),
+    ],
     ids=lambda error: type(error).__name__,
 )
 def test_the_very_exception_arrives(error):
@@ -557,7 +564,10 @@ def test_warnings_point_to_the_same_lines():
     """At every stack level, by ``warnings.warn`` and by the name bound before; in order."""
     seen = []
     for on in (False, True):
-        with skledger.autolog(disable=not on, log_models=False), warnings.catch_warnings(record=True) as caught:
+        with (
+            skledger.autolog(disable=not on, log_models=False),
+            warnings.catch_warnings(record=True) as caught,
+        ):
             warnings.simplefilter("always")
             _warn_from_here(Echo(warns=6))
         seen.append([(w.category, str(w.message), w.filename, w.lineno) for w in caught])
@@ -709,7 +719,9 @@ def test_methods_can_be_sent_to_workers(backend):
 def test_a_cached_pipeline_finds_its_cache(tmp_path):
     """joblib's memory knows a step again, whether it was cached with or without us."""
     calls = tmp_path / "calls"
-    pipe = Pipeline([("count", CountingScaler(str(calls))), ("ridge", Ridge())], memory=str(tmp_path))
+    pipe = Pipeline(
+        [("count", CountingScaler(str(calls))), ("ridge", Ridge())], memory=str(tmp_path)
+    )
     clone(pipe).fit(X, y)
     with skledger.autolog():
         clone(pipe).fit(X, y)

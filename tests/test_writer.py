@@ -99,13 +99,12 @@ def test_a_failing_job_is_one_line_and_the_next_is_done(writer, caplog, swallowe
     swallowed.clear()
 
 
-def test_exit_is_not_held_up(writer, monkeypatch, caplog):
+def test_exit_is_not_held_up(writer, caplog):
     """close() works for its time and leaves the rest."""
-    monkeypatch.setattr(_writer, "EXIT_SECONDS", 0.3)
     for _ in range(20):
         writer.submit(Job("it", lambda: time.sleep(0.1)))
     start = time.monotonic()
-    writer.close()
+    writer.close(0.3)
     assert time.monotonic() - start < 3
     assert "left undrawn" in caplog.text
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import threading
 import time
 from collections import deque
@@ -117,9 +118,9 @@ class Writer:
             finally:
                 self._urgent -= 1
 
-    def close(self) -> None:
-        """At exit: finish what can be finished soon, and say what was left."""
-        if not self.flush(EXIT_SECONDS):
+    def close(self, seconds: float = EXIT_SECONDS) -> None:
+        """At exit: finish what can be finished in so many seconds, and say what was left."""
+        if not self.flush(seconds):
             with self._condition:
                 self.dropped += len(self._jobs)
                 self._jobs.clear()
@@ -223,9 +224,12 @@ writer = Writer()
 
 @atexit.register
 def _close() -> None:
+    # After Ctrl-C the user wants out. Besides, the first picture imports extensions that make
+    # CPython forget that it was interrupted, and the exit code would not be an interrupt's.
+    interrupted = getattr(sys, "last_type", None) is KeyboardInterrupt
     try:
-        writer.close()
-    except KeyboardInterrupt:  # a second Ctrl-C: the user wants out
+        writer.close(0.0 if interrupted else EXIT_SECONDS)
+    except KeyboardInterrupt:
         logger.warning("left pictures undrawn; `skledger plots --missing` draws them")
 
 

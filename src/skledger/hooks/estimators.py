@@ -109,10 +109,10 @@ def _all_subclasses(root: type) -> Iterator[type]:
 def _patch_class(cls: type) -> None:
     """Wrap the training methods that a class, or a mixin it is made of, writes itself."""
     for owner in cls.__mro__[:-1]:
-        for name in _WRAPPERS:
+        for name, wrapper in _WRAPPERS.items():
             if name in vars(owner):
                 with contain(f"{owner.__name__}.{name}"):
-                    _patches.wrap(owner, name, _WRAPPERS[name])
+                    _patches.wrap(owner, name, wrapper)
 
 
 def _wrap_birth(

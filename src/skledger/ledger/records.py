@@ -21,6 +21,8 @@ from skledger.tracking.records import shorten
 
 __all__ = ["Records", "error_records", "numbers_file", "warning_records"]
 
+#: What runs scripts and cells; the user's own code starts below.
+_LAUNCHERS = ("IPython.", "ipykernel.", "runpy", "skledger.cli", "skledger.__main__", "_pytest.")
 _HOOKS = str(Path(__file__).parent.parent / "hooks")
 
 #: The file with the numbers behind the pictures of a fit.
@@ -89,6 +91,7 @@ def error_records(records: Records, error: BaseException) -> None:
     """Book why a fit failed: type, message and traceback, without the frames of our hooks."""
     formatted = traceback.TracebackException.from_exception(error)
     _drop_our_frames(formatted)
+    _add_callers(formatted, error)
     text = "".join(formatted.format())
     records.tags["skledger.error.type"] = type(error).__qualname__
     records.tags["skledger.error.message"] = shorten(str(error), MAX_TAG_LENGTH)
@@ -96,6 +99,21 @@ def error_records(records: Records, error: BaseException) -> None:
     short = text if len(text) <= MAX_TAG_LENGTH else "..." + text[3 - MAX_TAG_LENGTH :]
     records.tags["skledger.error.traceback"] = short
     records.files["traceback.txt"] = text.encode(errors="backslashreplace")
+
+
+def _add_callers(formatted: traceback.TracebackException, error: BaseException) -> None:
+    """Put the frames that led to the fit in front: while it is booked they have not unwound."""
+    if error.__traceback__ is None:
+        return
+    frames = []
+    for frame, line in traceback.walk_stack(error.__traceback__.tb_frame.f_back):
+        name = str(frame.f_globals.get("__name__", ""))
+        if name.startswith(_LAUNCHERS):
+            break
+        if not name.startswith("skledger.hooks."):
+            frames.append((frame, line))
+    callers = traceback.StackSummary.extract(iter(frames[::-1]))
+    formatted.stack = traceback.StackSummary.from_list([*callers, *formatted.stack])
 
 
 def _drop_our_frames(error: traceback.TracebackException) -> None:

@@ -116,6 +116,9 @@ class Stream:
             self.step = max(self.step - 1, 0)
             self._book(RunStatus.FINISHED)
             self.state = None
+            records.model = self._model
+            if self._model is not None:
+                self.ledger.draw_later(estimator, self.note)
 
     def _collected(self, reference: weakref.ref[Any]) -> None:
         # Called by the collector, at any place in any thread: leave the work to the writer.

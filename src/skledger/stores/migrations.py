@@ -56,6 +56,12 @@ def has_schema(connection: Connection, uri: str) -> bool:
                 f"{uri} has tables named like MLflow's but no revision: expected a database of "
                 f"MLflow or an empty one; if it is an old MLflow's, run `mlflow db upgrade {uri}`"
             )
+        if names and connection.dialect.name == "sqlite":
+            # A server's database may be shared; a file with other tables is somebody's own.
+            raise StoreError(
+                f"{uri} is another program's database (tables: {', '.join(sorted(names)[:5])}); "
+                "name a new file or one that skledger or MLflow has made"
+            )
         return False
     revision = connection.execute(select(tables.alembic_version.c.version_num)).scalar()
     if revision not in _KNOWN:
