@@ -3,7 +3,7 @@
 ::
 
     SkledgerError                 anything skledger raises on purpose
-    ├── InvalidParameterError     an argument, key, value or filter that cannot be taken (ValueError)
+    ├── InvalidParameterError     an argument, key, value or filter that cannot be (ValueError)
     │   └── ParamConflictError    a param that is already booked with another value
     ├── NotFoundError             no such experiment, run, model or artifact (LookupError)
     ├── AlreadyExistsError        the name is taken

@@ -112,7 +112,7 @@ def _patch_class(cls: type) -> None:
         for name, wrapper in _WRAPPERS.items():
             if name in vars(owner):
                 with contain(f"{owner.__name__}.{name}"):
-                    _patches.wrap(owner, name, wrapper)
+                    _patches.wrap(owner, name, wrapper, _is_outermost)
 
 
 def _wrap_birth(
@@ -136,25 +136,13 @@ def _wrap_birth(
     return result
 
 
+def _is_outermost() -> bool:
+    """Tell whether a call that begins now is one to listen to."""
+    return switch.enabled and not thread.depth
+
+
 @own_frame
 def _wrap_fit(
-    method: str,
-    wrapped: Callable[..., Any],
-    instance: Any,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-) -> Any:
-    if not switch.enabled or thread.depth:
-        return wrapped(*args, **kwargs)
-    return _outermost(method, wrapped, instance, args, kwargs)
-
-
-#: By the name a method is called by; the function behind it may have another, or none.
-_WRAPPERS = {name: functools.partial(_wrap_fit, name) for name in (*METHODS, *PREPARING_METHODS)}
-
-
-@own_frame
-def _outermost(
     method: str,
     wrapped: Callable[..., Any],
     instance: Any,
@@ -185,6 +173,10 @@ def _outermost(
         thread.depth = 0
         thread.failures = None
         log_failures(failures)
+
+
+#: By the name a method is called by; the function behind it may have another, or none.
+_WRAPPERS = {name: functools.partial(_wrap_fit, name) for name in (*METHODS, *PREPARING_METHODS)}
 
 
 def _before(

@@ -105,12 +105,32 @@ class PatchSet:
     def __init__(self) -> None:
         self._installed: list[tuple[type | ModuleType, str, Patch]] = []
 
-    def wrap(self, owner: type | ModuleType, name: str, wrapper: Wrapper) -> None:
-        """Wrap an attribute that `owner` itself holds; a second time does nothing."""
+    def wrap(
+        self,
+        owner: type | ModuleType,
+        name: str,
+        wrapper: Wrapper,
+        enabled: Callable[[], bool] | None = None,
+    ) -> None:
+        """Wrap an attribute that `owner` itself holds; a second time does nothing.
+
+        Parameters
+        ----------
+        owner, name
+            The attribute.
+        wrapper : callable
+            Is called in its place.
+        enabled : callable, optional
+            Is asked at every call; while it says no, the original is called as if there were no
+            wrapper: no frame of ours is on the stack, in a traceback or below a warning.
+        """
         original = vars(owner)[name]
+        if type(original) is BoundPatch:
+            # Somebody kept what he had looked up on the class, and put it back or into another.
+            original = original.__wrapped__
         if is_patched(original) or not _is_method(original):
             return
-        patch = Patch(original, wrapper)
+        patch = Patch(original, wrapper, enabled)
         setattr(owner, name, patch)
         self._installed.append((owner, name, patch))
 
@@ -123,6 +143,9 @@ class PatchSet:
         while self._installed:
             owner, name, patch = self._installed.pop()
             try:
+                if type(vars(owner).get(name)) is BoundPatch:
+                    setattr(owner, name, patch.__wrapped__)
+                    continue
                 wrapt.unwrap_object(owner, name, patch, missing_ok=True)
             except Exception as error:  # noqa: BLE001 - whatever stands above us is not ours
                 logger.debug("%r.%s stays wrapped, passive: %s", owner, name, error)
