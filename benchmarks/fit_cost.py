@@ -95,6 +95,7 @@ def measure_case(case: str, plan: Plan) -> Measured:
                 if child.logger != "mlflow" or turn < plan.mlflow_fits:
                     note(found.later[child.logger], child.ask("fit"))
         for child in children:
+            child.check(1 + (plan.mlflow_fits if child.logger == "mlflow" else plan.fits))
             child.close()
     return found
 
@@ -105,7 +106,7 @@ def stored_by_one_fit(case: str) -> tuple[int, int]:
     child.ask("fit")
     before = child.ask("count")
     child.ask("fit")
-    after = child.ask("count")
+    after = child.check(2)
     child.close()
     return after["rows"] - before["rows"], after["pictures"] - before["pictures"]
 

@@ -47,11 +47,10 @@ def one_loop(logger: str, case: str, count: int, rows: int) -> dict[str, Any]:
     """Run one loop, after a first fit that is not counted."""
     child = Child(logger, case, rows)
     child.ask("fit")
-    before = child.ask("count")
+    before = child.check(1)
     loop = child.ask("loop", count)
-    after = child.ask("count")
-    # What is counted once the process has ended would be gone with its folder.
-    loop["stored"] = after["runs"] - before["runs"]
+    # Counted now, for the folder goes with the process.
+    after = child.check(1 + count)
     loop["pictures"] = after["pictures"] - before["pictures"]
     loop["exit"] = child.close()
     loop["each"] = loop["seconds"] / count
@@ -116,8 +115,8 @@ def pictures(found: dict[str, Loops]) -> str:
     for case, loops in found.items():
         ours = loops["skledger"][0]
         told.append(
-            f"{CASES[case]}: {ours['stored']} runs stored, {ours['pictures']} pictures drawn "
-            "before the loop ended"
+            f"{CASES[case]}: {ours['fits'][-1]:,} runs stored, {ours['pictures']} "
+            "pictures drawn before the loop ended"
         )
     return (
         "skledger leaves pictures undrawn when fits never pause; the numbers behind them are "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import atexit
 import json
+import math
 import os
 import platform
 import shutil
@@ -89,6 +90,13 @@ class Child:
         self._process.stdin.flush()
         return self._answer()
 
+    def check(self, fits: int) -> dict[str, Any]:
+        """Make sure that all fits so far are stored; else the figures would mean nothing."""
+        stored = self.ask("count")
+        if self.logger != "bare" and stored["runs"] != fits:
+            raise RuntimeError(f"{self.logger} stored {stored['runs']} of {fits} fits")
+        return stored
+
     def close(self) -> float:
         """Let the process end and return how long that took, in seconds; the folder goes."""
         assert self._process.stdin is not None
@@ -155,7 +163,7 @@ def ms_spread(values: Sequence[float]) -> str:
 
 def times(ratio: float) -> str:
     """Return a ratio as text."""
-    if ratio != ratio:  # nan: the other side was not measured
+    if math.isnan(ratio):  # the other side was not measured
         return "-"
     return f"{ratio:,.0f}x" if ratio >= 20 else f"{ratio:.1f}x" if ratio >= 10 else f"{ratio:.2f}x"
 

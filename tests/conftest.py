@@ -36,6 +36,7 @@ def swallowed(monkeypatch):
     """Raise at the end of a test what was contained during it; tests of failures clear the list."""
     errors: list[BaseException] = []
     monkeypatch.setattr(_guard, "swallowed", errors)
+    monkeypatch.setattr(_guard, "_counts", {})
     yield errors
     writer.flush(60)
     if errors:

@@ -264,9 +264,10 @@ def test_long_values_are_cut_visibly():
 
 def test_a_wrong_tracking_uri_is_refused_with_the_known_forms():
     """The message lists what is possible."""
-    skledger.set_tracking_uri("ftp://nowhere")
     with pytest.raises(InvalidParameterError, match="sqlite:///"):
-        skledger.search_runs()
+        skledger.set_tracking_uri("ftp://nowhere")
+    with pytest.raises(InvalidParameterError, match="write sqlite:///mine.db"):
+        skledger.set_tracking_uri("mine.db")
     with pytest.raises(InvalidParameterError, match="str"):
         skledger.set_tracking_uri(3)
 

@@ -170,6 +170,16 @@ def test_a_meta_estimator_is_one_run(autolog, multiclass):
     ]
 
 
+def test_a_search_without_refit_is_complete(autolog, multiclass):
+    """There is no model to measure, and nothing is missing."""
+    GridSearchCV(DecisionTreeClassifier(), {"max_depth": [1, 2]}, cv=2, refit=False).fit(
+        *multiclass
+    )
+    run = only_run()
+    assert "skledger.incomplete" not in run.data.tags
+    assert run.data.metrics["n_samples"] == 150
+
+
 def test_super_fit_and_a_fit_inside_a_users_estimator_are_one_run(autolog, multiclass):
     """A user's class is hooked like scikit-learn's, and what it fits inside is not a run."""
     X, y = multiclass

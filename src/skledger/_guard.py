@@ -89,9 +89,20 @@ def report(what: str, error: BaseException) -> None:
 
 
 def log_failures(failures: list[str]) -> None:
-    """Write one line for what went wrong in one place."""
-    if failures:
-        logger.warning("could not book %s", failure_text(failures))
+    """Write one line for what went wrong in one place; the same again only now and then."""
+    if not failures:
+        return
+    text = failure_text(failures)
+    with _counts_lock:
+        count = _counts[text] = _counts.get(text, 0) + 1
+    if count == 1:
+        logger.warning("skledger: could not book %s", text)
+    elif count in (10, 100, 1000, 10_000):
+        logger.warning("skledger: %d times: could not book %s", count, text)
+
+
+_counts: dict[str, int] = {}
+_counts_lock = threading.Lock()
 
 
 def failure_text(failures: list[str]) -> str:

@@ -11,7 +11,6 @@ only makes what can be made again from stored numbers. It lets go: at exit it wo
 
 from __future__ import annotations
 
-import atexit
 import os
 import sys
 import threading
@@ -20,6 +19,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from skledger._exit import at_exit
 from skledger._guard import contain, log_failures, logger, switch, thread
 
 __all__ = ["Job", "Writer", "writer"]
@@ -127,7 +127,7 @@ class Writer:
         self._closing = True
         if self.dropped:
             logger.warning(
-                "the pictures of %d run%s were left undrawn to save time; "
+                "skledger: the pictures of %d run%s were left undrawn to save time; "
                 "their numbers are stored: `skledger plots --missing` draws them",
                 self.dropped,
                 "s" if self.dropped > 1 else "",
@@ -222,7 +222,6 @@ class Writer:
 writer = Writer()
 
 
-@atexit.register
 def _close() -> None:
     # After Ctrl-C the user wants out. Besides, the first picture imports extensions that make
     # CPython forget that it was interrupted, and the exit code would not be an interrupt's.
@@ -230,8 +229,10 @@ def _close() -> None:
     try:
         writer.close(0.0 if interrupted else EXIT_SECONDS)
     except KeyboardInterrupt:
-        logger.warning("left pictures undrawn; `skledger plots --missing` draws them")
+        logger.warning("skledger: left pictures undrawn; `skledger plots --missing` draws them")
 
+
+at_exit("pictures", _close)
 
 if hasattr(os, "register_at_fork"):
     # A child has neither the thread nor a reason to draw its parent's pictures.

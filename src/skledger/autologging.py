@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,10 @@ class Config:
     extra_tags: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if isinstance(each.default, bool) and not isinstance(value, bool):
+                raise InvalidParameterError(f"{each.name} is True or False, not {value!r}.")
         if self.max_tuning_runs is not None and self.max_tuning_runs < 0:
             raise InvalidParameterError(
                 f"`max_tuning_runs` must be non-negative, instead got {self.max_tuning_runs}. "
@@ -193,6 +198,8 @@ def autolog(
             extra_tags={} if extra_tags is None else extra_tags,
         )
     )
+    if switch.enabled:
+        _warn_of_bad_uri()
     return _Restore(before)
 
 
@@ -212,6 +219,20 @@ def _apply(config: Config) -> None:
     warned.patch()
     workers.patch()
     switch.enabled = True
+
+
+def _warn_of_bad_uri() -> None:
+    """Say now, not at the first fit, that the environment names a store that cannot be."""
+    # One that was set by a call has been checked then; without a variable nothing is imported.
+    if not any(os.environ.get(f"{name}_TRACKING_URI") for name in ("SKLEDGER", "MLFLOW")):
+        return
+    from skledger.stores.opening import check_uri
+    from skledger.tracking.session import get_tracking_uri
+
+    try:
+        check_uri(get_tracking_uri())
+    except InvalidParameterError as error:
+        logger.warning("skledger: no fit will be booked: %s", error)
 
 
 def _is_unsupported() -> bool:

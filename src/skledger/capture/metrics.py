@@ -130,7 +130,8 @@ def evaluate(
         Metrics and pictures.
     """
     job = _Job(estimator, X, y, None, prefix, pictures)
-    if y is None:
+    if y is None or getattr(estimator, "refit", True) is False:
+        # A search that is not refitted has no model to measure.
         return job.result
     # NumPy's floating point warnings of what we compute are nobody's business.
     with np.errstate(all="ignore"), same_random_state(estimator):

@@ -90,8 +90,7 @@ def bind_data(
     Returns
     -------
     tuple
-        ``(X, y, sample_weight)``; None for what was not passed. For a pipeline,
-        ``<step>__sample_weight`` counts as the weights.
+        ``(X, y, sample_weight)``; None for what was not passed.
     """
     names = _parameter_names(function)
     given = dict(zip(names, args, strict=False))
@@ -99,7 +98,4 @@ def bind_data(
     data_name = names[0] if names else "X"
     X = given.get("X", given.get(data_name))
     y = given.get("y", given.get("Y"))
-    weight = given.get("sample_weight")
-    if weight is None:
-        weight = next((v for k, v in kwargs.items() if k.endswith("__sample_weight")), None)
-    return X, y, weight
+    return X, y, given.get("sample_weight")

@@ -143,10 +143,11 @@ class PatchSet:
         while self._installed:
             owner, name, patch = self._installed.pop()
             try:
-                if type(vars(owner).get(name)) is BoundPatch:
+                held = vars(owner).get(name)
+                if type(held) is BoundPatch and held._self_parent is patch:
                     setattr(owner, name, patch.__wrapped__)
-                    continue
-                wrapt.unwrap_object(owner, name, patch, missing_ok=True)
+                else:
+                    wrapt.unwrap_object(owner, name, patch, missing_ok=True)
             except Exception as error:  # noqa: BLE001 - whatever stands above us is not ours
                 logger.debug("%r.%s stays wrapped, passive: %s", owner, name, error)
 

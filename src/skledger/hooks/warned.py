@@ -28,9 +28,9 @@ _patches = PatchSet()
 def patch() -> None:
     """Note the warnings of fits from now on."""
     if hasattr(warnings, "_showwarnmsg"):  # private, but what both C and Python code call
-        _patches.wrap(warnings, "_showwarnmsg", _wrap_show)
+        _patches.wrap(warnings, "_showwarnmsg", _wrap_show, _is_noting)
     if _wraps_without_a_frame():
-        _patches.wrap(warnings, "warn", _wrap_warn)
+        _patches.wrap(warnings, "warn", _wrap_warn, _is_noting)
 
 
 def _wraps_without_a_frame() -> bool:
@@ -43,11 +43,16 @@ def unpatch() -> None:
     _patches.unwrap()
 
 
+def _is_noting() -> bool:
+    """Tell whether this thread is inside a fit that is being booked."""
+    return switch.enabled and thread.warned is not None
+
+
 def _wrap_show(
     wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
     warned = thread.warned
-    if warned is not None and switch.enabled and args:
+    if warned is not None and args:
         with contain("a warning"):
             shown = args[0]
             warned.append(
@@ -63,11 +68,9 @@ def _wrap_warn(
 ) -> Any:
     args, kwargs = _past_our_frame(args, kwargs, sys._getframe(1))
     warned = thread.warned
-    if warned is None or not switch.enabled:
-        return wrapped(*args, **kwargs)
-    noted = len(warned)
+    noted = len(warned or ())
     result = wrapped(*args, **kwargs)
-    if len(warned) == noted:
+    if warned is not None and len(warned) == noted:
         with contain("a warning"):
             _note_repeated(warned, args, kwargs)
     return result

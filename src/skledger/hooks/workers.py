@@ -47,14 +47,19 @@ def _when_imported(module: Any) -> None:
     global _waiting
     _waiting = False
     if _wanted:
-        _patches.wrap(module.Parallel, "__call__", _wrap_parallel)
+        _patches.wrap(module.Parallel, "__call__", _wrap_parallel, _is_inside)
+
+
+def _is_inside() -> bool:
+    """Tell whether this thread is inside an outermost fit."""
+    return switch.enabled and thread.depth > 0
 
 
 @own_frame
 def _wrap_parallel(
     wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
-    if not switch.enabled or not thread.depth or not _runs_threads(instance) or len(args) != 1:
+    if not _runs_threads(instance) or len(args) != 1:
         return wrapped(*args, **kwargs)
     return wrapped(_carried(args[0]), **kwargs)
 

@@ -215,7 +215,7 @@ def _hint_local_modules(modules: tuple[str, ...]) -> None:
     if fresh:
         _hinted.update(fresh)
         logger.info(
-            "the model needs your own module%s %s to load; keep %s importable",
+            "skledger: the model needs your own module%s %s to load; keep %s importable",
             "s" if len(fresh) > 1 else "",
             ", ".join(fresh),
             "them" if len(fresh) > 1 else "it",

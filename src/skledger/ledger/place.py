@@ -161,6 +161,7 @@ class OwnRun(Place):
                 create=create,
                 status=status,
                 end_time=end,
+                deleted_tags=(runs.PROCESS_TAG,) if final and self._created else (),
                 metrics=records.metric_records(end_time, step),
                 params=records.param_records(),
                 tags=as_tags(tags),

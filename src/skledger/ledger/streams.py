@@ -7,12 +7,12 @@ that takes at most a tenth of the time, so that a killed process leaves a recent
 
 from __future__ import annotations
 
-import atexit
 import threading
 import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from skledger._exit import at_exit
 from skledger._guard import contain
 from skledger._writer import writer
 from skledger.tracking.entities import LoggedModel, RunStatus
@@ -163,10 +163,12 @@ def finish_orphans() -> None:
         _orphans.pop().finish(None)
 
 
-@atexit.register
 def finish_all() -> None:
     """End every stream, at exit."""
     finish_orphans()
     for stream in list(_streams.values()):
         _forget(stream.key)
         stream.finish(stream.alive())
+
+
+at_exit("streams", finish_all)

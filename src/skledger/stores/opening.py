@@ -5,7 +5,7 @@ from __future__ import annotations
 from skledger.errors import InvalidParameterError
 from skledger.stores.base import Store
 
-__all__ = ["open_store"]
+__all__ = ["check_uri", "open_store"]
 
 _KNOWN = "sqlite:///path/to/file.db or memory:"
 
@@ -34,25 +34,60 @@ def open_store(uri: str, artifact_root: str | None = None) -> Store:
     StoreError
         When the store cannot be opened.
     """
+    path = check_uri(uri)
+    if path is None:
+        from skledger.stores.memory import MemoryStore
+
+        return MemoryStore(artifact_root)
+    from skledger.stores.sql import open_sqlite
+
+    return open_sqlite(path, artifact_root)
+
+
+def check_uri(uri: str) -> str | None:
+    """Make sure that a tracking URI names a kind of store that there is; nothing is opened.
+
+    Parameters
+    ----------
+    uri : str
+        See `open_store`.
+
+    Returns
+    -------
+    str or None
+        The path of a SQLite file; None for ``memory:``.
+
+    Raises
+    ------
+    InvalidParameterError
+        When it names none, with the forms that are known.
+    """
     if not isinstance(uri, str):
         raise InvalidParameterError(f"a tracking URI is text such as {_KNOWN}, got {uri!r}")
     scheme, colon, rest = uri.partition(":")
     if scheme == "memory" and colon:
-        from skledger.stores.memory import MemoryStore
-
-        return MemoryStore(artifact_root)
+        return None
     if scheme in ("sqlite", "sqlite+pysqlite") and colon:
-        return _open_sqlite(uri, rest, artifact_root)
-    if scheme.split("+")[0] in ("postgresql", "postgres", "mysql", "mssql", "http", "https"):
+        return _sqlite_path(uri, rest)
+    if scheme.split("+")[0] in (
+        "postgresql",
+        "postgres",
+        "mysql",
+        "mssql",
+        "http",
+        "https",
+        "file",
+    ):
         raise InvalidParameterError(
             f"tracking URI {uri!r}: stores of kind {scheme!r} are not there yet; use {_KNOWN}"
         )
+    hint = "" if colon else f"; for a database file write sqlite:///{uri}"
     raise InvalidParameterError(
-        f"tracking URI {uri!r} names no known kind of store: expected {_KNOWN}"
+        f"tracking URI {uri!r} names no known kind of store: expected {_KNOWN}{hint}"
     )
 
 
-def _open_sqlite(uri: str, rest: str, artifact_root: str | None) -> Store:
+def _sqlite_path(uri: str, rest: str) -> str:
     path = rest.removeprefix("///")
     if path == rest or not path or path == ":memory:":
         raise InvalidParameterError(
@@ -64,6 +99,4 @@ def _open_sqlite(uri: str, rest: str, artifact_root: str | None) -> Store:
             f"tracking URI {uri!r} has options after '?', which are not taken: "
             "expected sqlite:///file.db"
         )
-    from skledger.stores.sql import open_sqlite
-
-    return open_sqlite(path, artifact_root)
+    return path

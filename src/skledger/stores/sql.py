@@ -22,6 +22,7 @@ from skledger.stores.checks import (
 )
 from skledger.stores.migrations import create_schema, has_schema
 from skledger.stores.paging import read_token, write_token
+from skledger.stores.relocation import Relocation
 from skledger.stores.sql_engine import Database
 from skledger.stores.sql_reading import (
     INFO_COLUMNS,
@@ -101,6 +102,7 @@ class SqlStore:
         self.uri = uri
         self.artifact_root = artifact_root
         self._like = like
+        self._now = Relocation(artifact_root)
         self._database = Database(uri, make_engine, self._prepare)
         with self._database.reading():
             pass  # what is wrong with the database shows now, not at the first write
@@ -183,7 +185,7 @@ class SqlStore:
         query = select_experiments(view_type, conditions, orderings, self._like)
         with self._database.reading() as connection:
             rows = connection.execute(query.limit(limit + 1).offset(offset)).fetchall()
-            found = _with_tags(connection, rows[:limit])
+            found = self._with_tags(connection, rows[:limit])
         return PagedList(found, write_token(offset + limit) if len(rows) > limit else None)
 
     # Runs
@@ -205,7 +207,7 @@ class SqlStore:
             row = connection.execute(query).first()
             if row is None:
                 raise NotFoundError(f"there is no run {run_id!r} in {self.uri}")
-            return load_runs(connection, [run_info(row)])[0]
+            return self._now.run(load_runs(connection, [run_info(row)])[0])
 
     def search_runs(
         self,
@@ -228,6 +230,7 @@ class SqlStore:
         with self._database.reading() as connection:
             rows = connection.execute(query.limit(limit + 1).offset(offset)).fetchall()
             runs = load_runs(connection, [run_info(row) for row in rows[:limit]])
+        runs = [self._now.run(run) for run in runs]
         return PagedList(runs, write_token(offset + limit) if len(rows) > limit else None)
 
     def get_metric_history(self, run_id: str, key: str) -> list[Metric]:
@@ -246,13 +249,13 @@ class SqlStore:
             found = load_models(connection, [model_id])
         if not found:
             raise NotFoundError(f"there is no logged model {model_id!r} in {self.uri}")
-        return found[0]
+        return self._now.model(found[0])
 
     def search_logged_models(self, run_id: str, name: str | None = None) -> list[LoggedModel]:
         """Return the models a run made, in the order they were made; `name` selects."""
         with self._database.reading() as connection:
             found = load_models(connection, find_models_of_run(connection, run_id))
-        return [model for model in found if name is None or model.name == name]
+        return [self._now.model(each) for each in found if name is None or each.name == name]
 
     # The inside
 
@@ -271,7 +274,10 @@ class SqlStore:
     def _experiments(self, condition: Any) -> list[Experiment]:
         query = select_experiments(ViewType.ALL, (), (), self._like).where(condition)
         with self._database.reading() as connection:
-            return _with_tags(connection, connection.execute(query).fetchall())
+            return self._with_tags(connection, connection.execute(query).fetchall())
+
+    def _with_tags(self, connection: Connection, rows: Sequence[Any]) -> list[Experiment]:
+        return [self._now.experiment(each) for each in _with_tags(connection, rows)]
 
     def _require_run(self, connection: Connection, run_id: str) -> None:
         runs = tables.runs.c

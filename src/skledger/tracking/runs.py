@@ -5,7 +5,6 @@ Each thread has its own stack of active runs, so two threads never write to each
 
 from __future__ import annotations
 
-import atexit
 import os
 import sys
 import threading
@@ -13,6 +12,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
+from skledger._exit import at_exit
 from skledger._guard import contain
 from skledger.errors import InvalidParameterError, SkledgerError
 from skledger.tracking.context import default_tags, process_identity, user_name
@@ -238,7 +238,12 @@ def _end(run_id: str, status: str) -> None:
         return
     now = now_ms()
     ids = [run.info.run_id for run in ended] or [run_id]
-    get_store().write(*(RunChange(each, status=status, end_time=now) for each in reversed(ids)))
+    get_store().write(
+        *(
+            RunChange(each, status=status, end_time=now, deleted_tags=(PROCESS_TAG,))
+            for each in reversed(ids)
+        )
+    )
 
 
 def is_known_elsewhere(run_id: str) -> bool:
@@ -282,7 +287,6 @@ def current_run_id() -> str:
     return (_stack.runs[-1] if _stack.runs else start_run()).info.run_id
 
 
-@atexit.register
 def _end_what_is_open() -> None:
     """At exit, end the runs this thread left open; FAILED when an exception ended the script."""
     if os.getpid() != _process:
@@ -294,6 +298,9 @@ def _end_what_is_open() -> None:
             _end(run.info.run_id, status_after(error))
         if attempt.failed:
             _stack.runs.clear()
+
+
+at_exit("runs", _end_what_is_open)
 
 
 def reset() -> None:

@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from skledger._exit import at_exit
 from skledger.errors import InvalidParameterError, NotFoundError
 from skledger.tracking.entities import (
     DEFAULT_EXPERIMENT_ID,
@@ -65,6 +66,10 @@ def set_tracking_uri(uri: str | Path) -> None:
         raise InvalidParameterError(
             f"The tracking URI is a str such as 'sqlite:///skledger.db', not {uri!r}."
         )
+    if str(uri):
+        from skledger.stores.opening import check_uri
+
+        check_uri(str(uri))
     _session.uri = _absolute(str(uri)) or None
 
 
@@ -221,9 +226,18 @@ def experiment_in_use() -> Experiment:
     return default
 
 
+def close_stores() -> None:
+    """Close the stores, so that each database is one whole file; they open again when used."""
+    for store in list(_session.stores.values()):
+        store.close()
+
+
+# Some libraries end the process in a way that leaves connections open.
+at_exit("stores", close_stores)
+
+
 def reset() -> None:
     """Forget every setting and close the stores; for tests."""
     global _session
-    for store in _session.stores.values():
-        store.close()
+    close_stores()
     _session = _Session()

@@ -1,0 +1,66 @@
+"""A store that is copied, moved, read-only, or left by a library that ends the process its way."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from sklearn.linear_model import Ridge
+
+import skledger
+from skledger.ledger.drawing import missing_pictures
+from skledger.tracking import session
+
+
+def test_models_load_after_database_and_artifacts_were_moved(autolog, regression, tmp_path):
+    """The records name the old folder; what stands beside the database now is found."""
+    X, y = regression
+    model = Ridge().fit(X, y)
+    run_id = skledger.last_active_run().info.run_id
+    skledger.flush()
+    session.reset()
+    (tmp_path / "new").mkdir()
+    shutil.move("skledger.db", "new/skledger.db")
+    shutil.move("skledger-artifacts", "new/skledger-artifacts")
+    skledger.set_tracking_uri("sqlite:///new/skledger.db")
+    again = skledger.sklearn.load_model(f"runs:/{run_id}/model")
+    assert np.array_equal(again.coef_, model.coef_)
+    run = skledger.get_run(run_id)
+    assert run.info.artifact_uri.startswith(str(tmp_path / "new"))
+    assert missing_pictures(run) == []
+    Ridge(alpha=3).fit(X, y)
+    assert not (tmp_path / "skledger-artifacts").exists()
+
+
+def test_a_copy_reads_from_the_original_while_that_is_there(autolog, regression, tmp_path):
+    """A database that was copied alone still finds its artifacts."""
+    Ridge().fit(*regression)
+    run_id = skledger.last_active_run().info.run_id
+    session.reset()
+    (tmp_path / "copy").mkdir()
+    shutil.copy("skledger.db", "copy/skledger.db")
+    skledger.set_tracking_uri("sqlite:///copy/skledger.db")
+    assert skledger.sklearn.load_model(f"runs:/{run_id}/model").alpha == 1.0
+
+
+@pytest.mark.parametrize("library", ["json", "lightgbm", "xgboost"])
+def test_the_database_is_one_whole_file_after_exit(tmp_path, library):
+    """Nothing is left in the write-ahead log, whatever else the process has loaded."""
+    pytest.importorskip(library)
+    code = f"""
+import skledger; skledger.autolog()
+import {library}
+from sklearn.linear_model import Ridge
+Ridge().fit([[1.0], [2.0]], [1.0, 2.0])
+with skledger.start_run(): pass
+skledger.start_run()
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+    assert not os.path.exists("skledger.db-wal")
+    with sqlite3.connect("skledger.db") as database:
+        assert database.execute("select count(*) from runs").fetchone() == (3,)
