@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -17,9 +18,12 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
+from rich.cells import cell_len
 
 import skledger
 from skledger.cli import main
+from skledger.cli._invoked import skledger_command
+from skledger.tracking.context import process_identity
 from skledger.tracking.entities import Metric, RunChange, RunInfo, as_tags
 from skledger.tracking.names import now_ms
 from skledger.tracking.session import get_store
@@ -203,6 +207,31 @@ def test_filter_and_order(cli):
     assert "No run" in cli("runs", "--filter", "metrics.zeta > 2").output
 
 
+def test_a_key_that_no_run_has_is_named(cli):
+    """A filter that finds nothing and an order by nothing tell which key is unknown."""
+    book("one", metrics={"training_score": 0.5}, params={"C": 1})
+    wrong = {
+        "metrics.trainingscore > 0": "No run has a metric 'trainingscore'; did you mean "
+        "'training_score'?",
+        'metrics.`a "b` > 0': "No run has a metric 'a \"b'",
+        "params.c = '1'": "No run has a param 'c'; did you mean 'C'?",
+        "tags.C = '1'": "No run has a tag 'C'; did you mean the param, params.C?",
+        "metrics.training_score > 0 and metrics.zzz < 1": "No run has a metric 'zzz'; there are "
+        "training_score.",
+    }
+    for text, said in wrong.items():
+        for machine in ([], ["--json"], ["--csv"]):
+            assert said in cli("runs", "--filter", text, *machine).stderr
+    for text in ("metrics.training_score > 1", "metrics.nope IS NULL", "params.C = '1'"):
+        assert cli("runs", "--filter", text).stderr == ""
+    ordered = cli("runs", "--order-by", "metrics.nope DESC")
+    assert "No run has a metric 'nope'" in ordered.stderr
+    assert "nope" not in ordered.stdout
+    skledger.set_experiment("wine")
+    result = cli("runs", "--experiment", "wine", "--order-by", "params.C")
+    assert "No run of 'wine' has a param 'C'." in result.stderr
+
+
 def test_experiments(cli, monkeypatch):
     """All experiments by default, or the one named by an option or by the environment."""
     book("plain")
@@ -242,17 +271,102 @@ def test_a_name_cannot_control_the_terminal(cli):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
-@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
 def test_the_table_fits_the_terminal(width):
-    """On a terminal no line is wider than it, names are cut and columns are left out."""
-    book("a-very-long-name-" * 4, metrics={"training_score": 0.5, "own_metric": 1, "another": 2})
+    """No line is wider than the terminal; names are cut, and what says least is left out."""
+    metrics = {"training_score": 0.5, "own_metric": 1, "another": 2}
+    for name in ("a-very-long-name-" * 4, "a-longer-name-" * 6):
+        tags = {"estimator_name": "RandomForestClassifier"}
+        book(name, metrics=metrics, tags=tags)
     lines = _on_terminal(width, "runs")
-    assert max(map(len, lines)) <= width
-    assert "status" in lines[0]
-    assert ("training_score" in lines[0]) == (width >= 80)
-    assert ("own_metric" in lines[0]) == (width >= 120)
+    assert max(map(len, lines[:3])) <= width
+    head = lines[0].split()
+    assert head[:3] == ["run", "name", "status"]
+    assert ("estimator" in head) == ("training_score" in head) == (width >= 60)
+    assert ("when" in head) == ("own_metric" in head) == (width >= 120)
     assert "…" in lines[1]
-    assert " s ago" in lines[1]
+    assert "FINISHED" in lines[1]
+    assert ("RandomForestClassifier" in lines[1]) == (width >= 80)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
+def test_a_terminal_keeps_short_columns_whole():
+    """Where names and estimators are short, the time fits a narrow terminal too."""
+    book("a", metrics={"r2": 0.5})
+    head, row, *hint = _on_terminal(60, "runs")
+    assert head.split() == ["run", "name", "status", "when", "duration", "estimator", "r2"]
+    assert " s ago" in row
+    assert " show " in " ".join(hint)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
+def test_a_narrow_terminal_keeps_the_metric_that_most_runs_have():
+    """A search's score does not drive out the score of all the other runs."""
+    for number in range(2):
+        book(f"a-long-name-{number}", metrics={"training_score": 0.5})
+    book("search", metrics={"training_score": 0.75, "best_cv_score": 0.625})
+    assert "training_score" in _on_terminal(50, "runs")[0]
+    named = _on_terminal(50, "runs", "--order-by", "metrics.best_cv_score DESC")
+    assert "best_cv_score" in named[0]
+    assert "0.625" in named[1]
+
+
+def test_a_table_tells_how_many_runs_it_leaves_out(cli):
+    """Twenty unless told; how many more there are goes to the standard error."""
+    for number in range(23):
+        book(f"run-{number}", metrics={"m": number})
+    result = cli("runs")
+    assert len(result.stdout.splitlines()) == 21
+    assert result.stderr == "The first 20; there are 3 more: -n shows them.\n"
+    assert "there are 2 more" in cli("runs", "--filter", "metrics.m > 0").stderr
+    assert cli("runs", "-n", 23).stderr == ""
+    if os.name != "nt":
+        assert "there are 3 more" in "".join(_on_terminal(80, "runs"))
+
+
+def test_json_and_csv_hold_all_runs_unless_limited(cli):
+    """What machines read is not cut in silence."""
+    for number in range(23):
+        book(f"run-{number}")
+    assert len(json.loads(cli("runs", "--json").stdout)) == 23
+    assert len(cli("runs", "--csv").stdout.splitlines()) == 24
+    assert len(json.loads(cli("runs", "--json", "-n", 2).stdout)) == 2
+
+
+def book_running(name, process):
+    """Book a run that is RUNNING for a minute, in a process."""
+    run_id = os.urandom(16).hex()
+    start = now_ms() - 60_000
+    info = RunInfo(run_id, "0", name, "me", "RUNNING", start, None, "active", str(Path.cwd() / "a"))
+    get_store().write(RunChange(run_id, create=info, tags=as_tags({"skledger.process": process})))
+    return run_id
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+def test_a_run_whose_process_is_gone_is_told_apart(cli):
+    """RUNNING without its process says so, and has no duration; nothing is written."""
+    script = "from skledger.tracking.context import process_identity as p; print(p())"
+    dead = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    host, pid, start = process_identity().split("/")
+    gone = {
+        "dead": dead.stdout.strip(),
+        "reused": f"{host}/{pid}/{int(start) - 1}",
+    }
+    alive = {
+        "alive": f"{host}/{pid}/{start}",
+        "elsewhere": f"elsewhere/{pid}/1",
+        "unknown": "",
+        "garbage": "a/b",
+    }
+    for name, process in {**gone, **alive}.items():
+        run_id = book_running(name, process)
+        row = next(line for line in cli("runs").output.splitlines() if f" {name} " in line)
+        assert ("RUNNING (process gone)" in row) == (name in gone), name
+        assert ("1 min" in row) == (name in alive), name
+        shown = cli("show", run_id).output
+        assert ("RUNNING (process gone)" in shown.splitlines()[0]) == (name in gone)
+        assert get_store().get_run(run_id).info.status == "RUNNING"
+    assert sum("RUNNING?" in line for line in _on_terminal(80, "runs")) == len(gone)
 
 
 def _on_terminal(width, *arguments):
@@ -314,6 +428,20 @@ def test_an_empty_file_and_the_database_of_another_program_stay_as_they_are(cli)
     connection.close()
 
 
+def test_a_database_copied_without_its_log_is_explained(cli):
+    """Records may all be in the write-ahead log; looking at such a copy puts nothing beside it."""
+    book("one")
+    Path("copy").mkdir()
+    shutil.copy("skledger.db", "copy")
+    if not Path("skledger.db-wal").stat().st_size or Path("copy/skledger.db").stat().st_size > 4096:
+        pytest.skip("the log was folded into the database already")
+    output = cli("runs", "--uri", "copy/skledger.db").output
+    assert "skledger.db is empty (if it was copied from elsewhere, copy its -wal file" in output
+    assert [path.name for path in Path("copy").iterdir()] == ["skledger.db"]
+    shutil.copy("skledger.db-wal", "copy")
+    assert " one " in cli("runs", "--uri", "copy/skledger.db").output
+
+
 def test_a_store_without_runs_says_what_to_do(cli):
     """A database without runs is no error."""
     skledger.set_experiment("nothing yet")
@@ -370,6 +498,58 @@ def test_show_warnings_notes_tags_and_steps(cli):
     assert shown["metrics"]["loss"]["steps"] == 3
     assert shown["artifacts"] == {"deep/down/note.txt": 5}
     assert shown["tags"]["team"] == "a"
+
+
+LONG = "Pipeline(steps=[('scale',\n                 StandardScaler()),\n" + "x" * 500 + ")"
+
+
+def test_long_params_have_one_line_each(cli):
+    """White space is one blank; ``--full`` and ``--json`` have the text as it is."""
+    book("mine", params={"steps": LONG, "C": 1}, tags={"text": "a\n\nb"})
+    output = cli("show", "mine").output
+    line = f"  steps  Pipeline(steps=[('scale', StandardScaler()), {'x' * 500})"
+    assert line in output.splitlines()
+    assert "  text  a b" in output.splitlines()
+    assert output.count("--full shows the texts whole") == 2
+    full = cli("show", "mine", "--full").output
+    assert "  steps  Pipeline(steps=[('scale',\n" in full
+    assert "--full" not in full
+    assert json.loads(cli("show", "mine", "--json").stdout)["params"]["steps"] == LONG
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
+def test_long_params_are_cut_at_the_edge_of_a_terminal():
+    """One line each, with an ellipsis, however long the keys are."""
+    book("mine", params={"steps": LONG, "k" * 200: "v" * 200, "wide": "語" * 100, "short": "s"})
+    lines = [line.rstrip() for line in _on_terminal(60, "show", "mine")]
+    begin = lines.index("Params") + 1
+    params = lines[begin : begin + 5]
+    assert [line.split()[0].strip("k…") for line in params[:4]] == ["", "short", "steps", "wide"]
+    assert all(cell_len(line) <= 60 for line in params)
+    assert params[2].endswith("…")
+    assert "--full" in params[4]
+
+
+@pytest.mark.parametrize("left", [(), ("conda.yaml",)])
+def test_show_tells_that_the_folder_of_a_model_is_gone(cli, autolog, binary, left):
+    """No size and no line that loads it, for it cannot be loaded."""
+    from sklearn.linear_model import LogisticRegression
+
+    LogisticRegression(solver="liblinear").fit(*binary)
+    skledger.flush()
+    (model,) = get_store().search_logged_models(skledger.last_active_run().info.run_id)
+    folder = Path(model.artifact_location)
+    shutil.rmtree(folder)
+    for name in left:
+        folder.mkdir()
+        (folder / name).touch()
+    output = cli("show", "last").output
+    said = f"{folder} has no MLmodel" if left else f"its folder {folder} is missing"
+    assert f"  # model: {said}" in output
+    assert "load_model" not in output
+    (shown,) = json.loads(cli("show", "last", "--json").stdout)["models"]
+    assert shown["bytes"] is None
+    assert shown["load"] is None
 
 
 def test_a_run_is_found_by_identifier_prefix_name_and_last(cli):
@@ -573,6 +753,53 @@ def test_demo():
     )
     assert again.returncode == 0, again.stderr
     assert _count("skledger-demo/skledger.db") == 2 * before
+
+
+def _programs(folder):
+    """Make a ``skledger`` as pip does, which no PATH has; return it."""
+    folder.mkdir(parents=True)
+    python = folder / "python"
+    python.symlink_to(sys.executable)
+    program = folder / "skledger"
+    program.write_text(f"#!{sys.executable}\nfrom skledger.cli import main\nmain()\n")
+    program.chmod(0o755)
+    return program
+
+
+@pytest.mark.skipif(os.name == "nt", reason="programs have another ending")
+@pytest.mark.parametrize(
+    ("called", "place", "path", "said"),
+    [
+        (".venv/bin/skledger", ".venv/bin", "", "../.venv/bin/skledger"),
+        ("{cwd}/.venv/bin/skledger", ".venv/bin", "", "../.venv/bin/skledger"),
+        ("{cwd}/my env/skledger", "my env", "", '"../my env/skledger"'),
+        (".venv/bin/skledger", ".venv/bin", "{cwd}/.venv/bin", "skledger"),
+    ],
+)
+def test_what_to_do_next_names_the_command_as_it_was_called(
+    tmp_path, called, place, path, said, monkeypatch
+):
+    """Without `skledger` on the PATH it is a path, right in the demonstration's folder."""
+    _programs(tmp_path / place)
+    monkeypatch.setenv("PATH", path.format(cwd=tmp_path) or "/usr/bin:/bin")
+    called = called.format(cwd=tmp_path)
+    monkeypatch.setattr(sys, "argv", [called])
+    (tmp_path / "demo").mkdir()
+    assert skledger_command(tmp_path / "demo") == said
+    if path:
+        return
+    os.chdir(tmp_path / "demo")
+    done = subprocess.run(f"{said} --version", shell=True, capture_output=True, text=True)
+    assert done.stdout.startswith("skledger "), done.stderr
+
+
+def test_python_m_skledger_is_told_as_it_was_called(monkeypatch, tmp_path):
+    """By its module it has the name of that Python, or its path."""
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "env" / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path / "elsewhere"))
+    with click.Context(main, info_name="python -m skledger"):
+        found = skledger_command(tmp_path / "demo")
+    assert found == f"{Path('..', 'env', 'python')} -m skledger"
 
 
 def test_demo_in_a_place_that_cannot_be_written(cli):

@@ -92,6 +92,35 @@ def test_errors_point_at_the_place(text, says, at):
     assert lines[1].startswith("  ")
 
 
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("training_score > 0.5", "metrics.training_score"),
+        ("`my score` > 0.5", "metrics.`my score`"),
+        ("C = '1.0'", "params.C or tags.C"),
+        ("name = 'a'", "run_name"),
+        ("Name = 'a'", "run_name"),
+        ("statu = 'FAILED'", "status"),
+        ("estimator = 'SVC'", "tags.estimator_name"),
+        ("when > 5", "start_time"),
+        ("duration > 5", "metrics.fit_seconds"),
+    ],
+)
+def test_a_word_that_is_no_attribute_is_explained(text, meant):
+    """A metric without its entity, a table's heading or a misspelling: the message has the key."""
+    with pytest.raises(InvalidParameterError, match=re.escape(f"did you mean {meant}?")):
+        parse_filter(text)
+
+
+def test_a_word_to_sort_by_that_is_no_attribute_is_explained():
+    """The message has the keys it may have meant, and its grammar is right."""
+    with pytest.raises(InvalidParameterError, match=r"metrics\.rmse, params\.rmse") as caught:
+        parse_order_by(["rmse DESC"])
+    assert "an order_by clause looks like" in str(caught.value)
+    with pytest.raises(InvalidParameterError, match="did you mean run_name"):
+        parse_order_by(["name"])
+
+
 def test_experiments_have_keys_of_their_own():
     """Experiments know names and tags, but no metrics."""
     assert parse_filter("name = 'a' and tags.t = 'b'", "experiment") == (

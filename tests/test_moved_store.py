@@ -64,3 +64,24 @@ skledger.start_run()
     assert not os.path.exists("skledger.db-wal")
     with sqlite3.connect("skledger.db") as database:
         assert database.execute("select count(*) from runs").fetchone() == (3,)
+
+
+def test_a_read_only_database_can_be_looked_at(autolog, regression, monkeypatch, caplog, swallowed):
+    """A colleague's results are read; a fit that cannot be booked there costs one line."""
+    model = Ridge().fit(*regression)
+    run_id = skledger.last_active_run().info.run_id
+    skledger.flush()
+    session.reset()
+    # The tests may run as root, whom no file mode stops.
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert len(skledger.search_runs()) == 1
+    again = skledger.sklearn.load_model(f"runs:/{run_id}/model")
+    assert np.array_equal(again.coef_, model.coef_)
+    assert not os.path.exists("skledger.db-wal")
+    with pytest.raises(skledger.errors.StoreError, match="readonly|read-only"):
+        skledger.log_metric("m", 1.0)
+    Ridge().fit(*regression)
+    assert caplog.text.count("could not book") == 1
+    assert len(skledger.search_runs()) == 1
+    assert len(os.listdir("skledger-artifacts/0/models")) == 1
+    swallowed.clear()

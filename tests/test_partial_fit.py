@@ -37,6 +37,30 @@ def test_calls_are_steps_and_the_run_stays_open(autolog, multiclass):
     assert loaded.t_ >= 1
 
 
+def test_what_is_loaded_is_the_model_of_the_last_step(autolog, multiclass):
+    """Reading brings the stored model up to date."""
+    X, y = multiclass
+    model = SGDClassifier(random_state=0)
+    for _ in range(7):
+        model.partial_fit(X, y, classes=[0, 1, 2])
+        loaded = skledger.sklearn.load_model(
+            f"runs:/{skledger.last_active_run().info.run_id}/model"
+        )
+        assert np.array_equal(loaded.coef_, model.coef_)
+    history = get_store().get_metric_history(run_of_all().info.run_id, "training_score")
+    assert [metric.step for metric in history] == list(range(7))
+
+
+def test_reading_sees_that_a_collected_estimator_is_done(autolog, multiclass):
+    """No flush is needed."""
+    for _ in range(5):
+        model = SGDClassifier(random_state=0)
+        feed(model, *multiclass)
+        del model
+        gc.collect()
+        assert skledger.last_active_run().info.status == "FINISHED"
+
+
 def test_it_ends_when_the_estimator_is_fitted_anew(autolog, multiclass):
     """A fit ends the stream, with the model as it was, and is a run of its own."""
     X, y = multiclass

@@ -7,6 +7,8 @@ what was imported first. So there is one handler, and what is to be done has its
 from __future__ import annotations
 
 import atexit
+import os
+import sys
 from collections.abc import Callable
 
 from skledger._guard import contain
@@ -31,7 +33,33 @@ def at_exit(stage: str, handler: Callable[[], None]) -> None:
         Takes no arguments; what it raises is contained.
     """
     assert stage in ORDER
+    if not _handlers and _is_forked_worker():
+        _end_by_finalizer()
     _handlers[stage] = handler
+
+
+def _is_forked_worker() -> bool:
+    process = sys.modules.get("multiprocessing.process")
+    return process is not None and process.parent_process() is not None
+
+
+def _end_by_finalizer(_: object = None) -> None:
+    """Have the end come in a child of `multiprocessing`, which ends without exit handlers."""
+    from multiprocessing import util
+
+    util.Finalize(None, _end, exitpriority=-100)
+
+
+def _prepare_forked_child() -> None:
+    # A worker drops its finalizers when it begins, then calls what was registered for "after
+    # the fork": there the finalizer must be made.
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None:
+        util.register_after_fork(_end, _end_by_finalizer)
+
+
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_prepare_forked_child)
 
 
 @atexit.register

@@ -19,13 +19,17 @@ __all__ = [
     "failure_text",
     "log_failures",
     "logger",
+    "muted",
     "report",
+    "say",
     "switch",
     "thread",
 ]
 
 #: Failures of one fit that its log line names; it counts the rest.
 SHOWN_FAILURES = 3
+#: Different lines that are counted before counting starts anew.
+MANY_TEXTS = 1000
 
 logger = logging.getLogger("skledger")
 
@@ -79,13 +83,28 @@ def report(what: str, error: BaseException) -> None:
     """
     if swallowed is not None:
         swallowed.append(error)
-    logger.debug("where it failed to book %s:", what, exc_info=error)
-    first_line = (str(error).strip().splitlines() or [""])[0]
-    failure = f"{what}: {type(error).__name__}: {first_line}"
+    say(logging.DEBUG, "skledger: where it failed to book %s:", what, exc_info=error)
+    failure = f"{what}: {type(error).__name__}: {_first_line(error)}"
     if thread.failures is None:
         log_failures([failure])
     else:
         thread.failures.append(failure)
+
+
+def _first_line(error: BaseException) -> str:
+    try:
+        lines = str(error).strip().splitlines()
+    except Exception:  # noqa: BLE001 - a user's exception may have a broken __str__
+        return "(it has no text)"
+    return lines[0] if lines else ""
+
+
+def say(level: int, message: str, *args: Any, **options: Any) -> None:
+    """Log a message; a handler of the user's that fails costs nothing but the line."""
+    try:
+        logger.log(level, message, *args, **options)
+    except Exception:  # noqa: BLE001 - such as a closed stderr
+        pass
 
 
 def log_failures(failures: list[str]) -> None:
@@ -93,16 +112,17 @@ def log_failures(failures: list[str]) -> None:
     if not failures:
         return
     text = failure_text(failures)
-    with _counts_lock:
-        count = _counts[text] = _counts.get(text, 0) + 1
+    if len(_counts) > MANY_TEXTS:
+        _counts.clear()
+    count = _counts[text] = _counts.get(text, 0) + 1
     if count == 1:
-        logger.warning("skledger: could not book %s", text)
+        say(logging.WARNING, "skledger: could not book %s", text)
     elif count in (10, 100, 1000, 10_000):
-        logger.warning("skledger: %d times: could not book %s", count, text)
+        say(logging.WARNING, "skledger: %d times: could not book %s", count, text)
 
 
+#: How often each line was wanted. Without a lock: a count that is one too low does no harm.
 _counts: dict[str, int] = {}
-_counts_lock = threading.Lock()
 
 
 def failure_text(failures: list[str]) -> str:
@@ -113,41 +133,41 @@ def failure_text(failures: list[str]) -> str:
 
 
 class Switch:
-    """What is true for the whole process: whether hooks listen, and how many fits are running.
+    """What is true for the whole process: whether hooks listen, and which threads fit.
 
     Attributes
     ----------
     enabled : bool
         Every hook asks this first; installed is not enabled.
-    fits : int
-        Outermost fits under way. The background writer waits while there are some.
     started : int
         Outermost fits so far.
     """
 
     def __init__(self) -> None:
         self.enabled = False
-        self.fits = 0
         self.started = 0
-        self._lock = threading.Lock()
+        # By thread, so that a fit whose end was interrupted is not counted for ever.
+        self._fitting: set[int] = set()
+
+    @property
+    def fits(self) -> int:
+        """Outermost fits under way. The background writer waits while there are some."""
+        return len(self._fitting)
 
     def fit_started(self) -> None:
-        """Count an outermost fit in."""
-        with self._lock:
-            self.fits += 1
-            self.started += 1
+        """Count the fit of this thread in."""
+        self._fitting.add(threading.get_ident())
+        self.started += 1
 
     def fit_ended(self) -> None:
-        """Count an outermost fit out."""
-        with self._lock:
-            self.fits -= 1
+        """Count the fit of this thread out."""
+        self._fitting.discard(threading.get_ident())
 
     def after_fork(self) -> None:
         """Make a child that was forked by a running fit passive: the parent books that fit."""
-        self._lock = threading.Lock()
-        if self.fits:
+        self._fitting.clear()
+        if thread.depth:
             self.enabled = False
-            self.fits = 0
 
 
 class _Thread(threading.local):
@@ -161,18 +181,39 @@ class _Thread(threading.local):
         Collects the warnings that the outermost fit raises.
     failures : list of str or None
         Collects what could not be booked of the outermost fit, for one log line.
+    muted : bool
+        Whether our own work is under way, whose warnings are nobody's business.
     births : int
         Estimator classes being created in this thread.
     """
 
     depth: int = 0
     failures: list[str] | None = None
+    muted: bool = False
     births: int = 0
     warned: list[Any] | None = None
 
 
 switch = Switch()
 thread = _Thread()
+
+
+class muted:  # noqa: N801 - reads as a statement: ``with muted():``
+    """Keep the warnings of our own work from the user.
+
+    Not by ``warnings.catch_warnings``: that empties the registries of all modules, so that
+    warnings which were shown once are shown again. The hooks of the warnings module drop them.
+    """
+
+    __slots__ = ("_before",)
+
+    def __enter__(self) -> None:
+        self._before = thread.muted
+        thread.muted = True
+
+    def __exit__(self, *exception: object) -> None:
+        thread.muted = self._before
+
 
 if hasattr(os, "register_at_fork"):  # Windows has no fork
     os.register_at_fork(after_in_child=switch.after_fork)

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from skledger._exit import at_exit
-from skledger._guard import contain, log_failures, logger, switch, thread
+from skledger._guard import contain, log_failures, logger, muted, switch, thread
 
 __all__ = ["Job", "Writer", "writer"]
 
@@ -201,7 +201,7 @@ class Writer:
         start = time.monotonic()
         try:
             failures = thread.failures = []
-            with contain(job.what):
+            with contain(job.what), muted():
                 job.run()
         finally:
             thread.failures = None

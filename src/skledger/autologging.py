@@ -46,6 +46,10 @@ class Config:
             value = getattr(self, each.name)
             if isinstance(each.default, bool) and not isinstance(value, bool):
                 raise InvalidParameterError(f"{each.name} is True or False, not {value!r}.")
+        if self.max_tuning_runs is not None and not isinstance(self.max_tuning_runs, int):
+            raise InvalidParameterError(
+                f"max_tuning_runs is a number or None, not {self.max_tuning_runs!r}."
+            )
         if self.max_tuning_runs is not None and self.max_tuning_runs < 0:
             raise InvalidParameterError(
                 f"`max_tuning_runs` must be non-negative, instead got {self.max_tuning_runs}. "
@@ -61,8 +65,18 @@ class Config:
                 f"extra_tags is a mapping of names to values, not {self.extra_tags!r}."
             )
 
+    @property
+    def model_format(self) -> str:
+        """How models are stored: skops is taken, and stands for cloudpickle until it is there."""
+        return "cloudpickle" if self.serialization_format == "skops" else self.serialization_format
+
 
 _current = Config(disable=True)
+
+
+def _drop(record: logging.LogRecord) -> bool:
+    """Filter every record out."""
+    return False
 
 
 class _Restore:
@@ -160,8 +174,8 @@ def autolog(
         Taken for compatibility; the candidates of a search make no child runs yet.
     log_post_training_metrics : bool, default=True
         Taken for compatibility; metrics computed after the fit are not booked yet.
-    serialization_format : {"cloudpickle", "pickle"}, default="cloudpickle"
-        How models are stored.
+    serialization_format : {"cloudpickle", "pickle", "skops"}, default="cloudpickle"
+        How models are stored; "skops" is taken, and still stored by cloudpickle.
     registered_model_name : str, optional
         Taken for compatibility; nothing is registered yet.
     pos_label : object, optional
@@ -209,7 +223,8 @@ def _apply(config: Config) -> None:
     from skledger.hooks import estimators, warned, workers
 
     _current = config
-    logger.setLevel(logging.CRITICAL if config.silent else logging.NOTSET)
+    # A filter, because the level belongs to the user.
+    (logger.addFilter if config.silent else logger.removeFilter)(_drop)
     if config.disable or (config.disable_for_unsupported_versions and _is_unsupported()):
         switch.enabled = False
         for hook in (workers, warned, estimators):

@@ -9,6 +9,9 @@ from skledger._guard import contain
 
 __all__ = ["params_as_text"]
 
+#: Items of an array that are written out; so many fill what a store takes of a value.
+MAX_ITEMS = 6000
+
 
 def params_as_text(params: Mapping[str, Any]) -> dict[str, str]:
     """Return ``str(value)`` of every parameter, whole.
@@ -32,5 +35,19 @@ def params_as_text(params: Mapping[str, Any]) -> dict[str, str]:
             texts[key] = repr(value)
         else:
             with contain(f"the param {key!r}"):
-                texts[key] = str(value)
+                texts[key] = _whole(value)
     return texts
+
+
+def _whole(value: Any) -> str:
+    """Return ``str(value)``, of an array all its items.
+
+    The text of an estimator stays as scikit-learn abbreviates it: its parts have params of their
+    own, and those are whole.
+    """
+    text = str(value)
+    if "..." in text and type(value).__module__ == "numpy":
+        import numpy as np
+
+        return str(np.array2string(value, threshold=MAX_ITEMS))
+    return text

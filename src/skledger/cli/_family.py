@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +12,12 @@ from skledger.cli._printing import clock, finite
 from skledger.tracking.entities import Experiment, Run
 from skledger.tracking.frames import find_runs
 
-__all__ = ["Row", "as_dictionary", "select_rows"]
+__all__ = ["Row", "as_dictionary", "count_rows", "select_rows"]
 
 #: Parents that one query asks for the children of.
 _PARENTS_AT_ONCE = 200
+#: Selects the runs that have no parent.
+_ALONE = f"tags.`{PARENT_TAG}` IS NULL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ def select_rows(
     experiments: Sequence[Experiment],
     filter_string: str,
     order_by: Sequence[str],
-    limit: int,
+    limit: int | None,
     children: int | None,
 ) -> list[Row]:
     """Return the lines of a listing.
@@ -59,20 +62,34 @@ def select_rows(
         With a filter or an order the runs that match are listed, children or not.
     order_by : sequence of str
         As `search_runs` takes it.
-    limit : int
-        How many runs; children that stand under their parents do not count.
+    limit : int or None
+        How many runs, None: all; children that stand under their parents do not count.
     children : int or None
         How many under each parent; None: all.
     """
     ids = [each.experiment_id for each in experiments]
     names = {each.experiment_id: each.name for each in experiments}
-    plain = not (filter_string.strip() or order_by)
-    wanted = f"tags.`{PARENT_TAG}` IS NULL" if plain else filter_string
+    plain = _is_plain(filter_string, order_by)
+    wanted = _ALONE if plain else filter_string
+    limit = sys.maxsize if limit is None else limit
     tops = find_runs(ids, wanted, max_results=limit, order_by=list(order_by) or None)
     if not plain:
         return [Row(run, 0, names[run.info.experiment_id], counted=True) for run in tops]
     below = _descendants(ids, tops) if children != 0 else {}
     return [row for run in tops for row in _lines(run, below, names, children, 0)]
+
+
+def count_rows(
+    experiments: Sequence[Experiment], filter_string: str, order_by: Sequence[str], most: int
+) -> int:
+    """Return how many runs `select_rows` would count without a limit, but `most` at the most."""
+    wanted = _ALONE if _is_plain(filter_string, order_by) else filter_string
+    return len(find_runs([each.experiment_id for each in experiments], wanted, max_results=most))
+
+
+def _is_plain(filter_string: str, order_by: Sequence[str]) -> bool:
+    """Tell whether children stand under their parents: neither filtered nor sorted."""
+    return not (filter_string.strip() or order_by)
 
 
 def _descendants(ids: Sequence[str], tops: Sequence[Run]) -> dict[str, list[Run]]:

@@ -57,13 +57,26 @@ def why_empty() -> str | None:
             f"{path} is the database of another program: it has a table {min(names)!r} and none "
             "of skledger's or MLflow's; name another file"
         )
+    if path.stat().st_size and not _has_log(path):
+        return (
+            f"The database {path} is empty (if it was copied from elsewhere, copy its -wal file "
+            "along, or run any skledger command on the original first)."
+        )
     return f"The database {path} is empty."
+
+
+def _has_log(path: Path) -> bool:
+    """Tell whether a write-ahead log, in which the newest records may be, lies beside it."""
+    log = path.with_name(f"{path.name}-wal")
+    return log.exists() and log.stat().st_size > 0
 
 
 def _table_names(path: Path) -> set[str] | None:
     """Return the tables of a database; None when it cannot be read, which the store explains."""
+    # Even a reader would put files beside the database if it may expect a writer.
+    mode = "mode=ro" if _has_log(path) else "mode=ro&immutable=1"
     try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+        with closing(sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True)) as connection:
             query = "SELECT name FROM sqlite_master WHERE type = 'table'"
             return {name for (name,) in connection.execute(query)}
     except sqlite3.Error:

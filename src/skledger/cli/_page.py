@@ -10,19 +10,25 @@ from rich.text import Text
 from rich.tree import Tree
 
 from skledger.cli._finding import ID_LENGTH, PARENT_TAG
+from skledger.cli._invoked import skledger_command
 from skledger.cli._portrait import Portrait, load_lines
 from skledger.cli._printing import (
-    STATUS_STYLES,
     bytes_text,
     cell,
     clock,
+    console,
     duration_text,
     emit,
     number_text,
+    one_line,
 )
+from skledger.cli._process import status_text
 from skledger.tracking.model_uris import DIGESTS_TAG
 
 __all__ = ["print_page"]
+
+#: Columns before what stands under a title, and between the columns of a table.
+_INDENT, _GAP = 2, 2
 
 #: Tags that the page shows elsewhere.
 _SHOWN = frozenset(
@@ -44,8 +50,16 @@ _SHOWN = frozenset(
 )
 
 
-def print_page(portrait: Portrait) -> None:
-    """Print all about a run."""
+def print_page(portrait: Portrait, full: bool = False) -> None:
+    """Print all about a run.
+
+    Parameters
+    ----------
+    portrait : Portrait
+        The run and what belongs to it.
+    full : bool, default=False
+        Print params and tags whole; without, one line each, cut at the terminal's edge.
+    """
     emit(_headline(portrait))
     _section("", _grid(_facts(portrait)))
     tags = portrait.run.data.tags
@@ -55,17 +69,18 @@ def print_page(portrait: Portrait) -> None:
         _section("Error", cell(trace), style="bold red")
     if tags.get("skledger.warnings"):
         _section("Warnings", cell(tags["skledger.warnings"]), style="bold yellow")
-    _numbers(portrait)
+    _texts("Params", dict(sorted(portrait.run.data.params.items())), full)
+    _metrics(portrait)
     for title, held in _tag_groups(tags):
-        _section(title, _grid((key, cell(value)) for key, value in held.items()))
+        _texts(title, held, full)
     _models(portrait)
     _files(portrait)
 
 
 def _headline(portrait: Portrait) -> Text:
     info = portrait.run.info
-    status = cell(info.status, STATUS_STYLES.get(info.status, ""))
-    return Text("  ").join((cell(info.run_name, "bold"), status, cell(info.run_id, "cyan")))
+    name, run_id = cell(info.run_name, "bold"), cell(info.run_id, "cyan")
+    return Text("  ").join((name, status_text(portrait.run), run_id))
 
 
 def _facts(portrait: Portrait) -> Iterator[tuple[str, Text]]:
@@ -90,17 +105,35 @@ def _facts(portrait: Portrait) -> Iterator[tuple[str, Text]]:
             yield name, cell(value)
 
 
-def _numbers(portrait: Portrait) -> None:
+def _texts(title: str, held: Mapping[str, str], full: bool) -> None:
+    """Print a section of texts, of which some may be pages long."""
+    if not held:
+        return
+    if full:
+        _section(title, _grid((key, cell(value)) for key, value in held.items()))
+        return
+    room = console().width - _INDENT
+    keys = [one_line(key, room // 2) for key in held]
+    room -= max(key.cell_len for key in keys) + _GAP
+    values = [one_line(value, room) for value in held.values()]
+    table = _table()
+    for key, value in zip(keys, values, strict=True):
+        table.add_row(key, value)
+    _section(title, table)
+    if any(line.plain != value for line, value in zip(values, held.values(), strict=True)):
+        emit(cell(f"{' ' * _INDENT}--full shows the texts whole", "dim"))
+
+
+def _metrics(portrait: Portrait) -> None:
     data = portrait.run.data
-    if data.params:
-        _section("Params", _grid((key, cell(value)) for key, value in sorted(data.params.items())))
-    if data.metrics:
-        table = _table()
-        for key, value in sorted(data.metrics.items()):
-            steps = portrait.steps[key]
-            several = f"the last of {steps} values" if steps > 1 else ""
-            table.add_row(cell(key), cell(number_text(value)), cell(several, "dim"))
-        _section("Metrics", table)
+    if not data.metrics:
+        return
+    table = _table()
+    for key, value in sorted(data.metrics.items()):
+        steps = portrait.steps[key]
+        several = f"the last of {steps} values" if steps > 1 else ""
+        table.add_row(cell(key), cell(number_text(value)), cell(several, "dim"))
+    _section("Metrics", table)
 
 
 def _tag_groups(tags: Mapping[str, str]) -> Iterator[tuple[str, dict[str, str]]]:
@@ -116,15 +149,18 @@ def _tag_groups(tags: Mapping[str, str]) -> Iterator[tuple[str, dict[str, str]]]
 def _models(portrait: Portrait) -> None:
     if not portrait.models:
         return
-    several = len(portrait.models) > 1
-    lines = [cell(line, "green") for line in load_lines(portrait.models[0])[:-1]]
+    there = [model for model in portrait.models if model.model_id not in portrait.lost]
+    lines = [cell(line, "green") for model in there[:1] for line in load_lines(model)[:-1]]
     for model in portrait.models:
+        if model not in there:
+            lines.append(cell(f"# {model.name}: {portrait.lost[model.model_id]}", "bold red"))
+            continue
         size = portrait.sizes.get(model.model_id)
         about = model.name if size is None else f"{model.name}, {bytes_text(size)}"
         if DIGESTS_TAG not in model.tags:
             about += "; another tool booked it: load it only if you trust its files"
         lines += [cell(f"# {about}", "dim"), cell(load_lines(model)[-1], "green")]
-    _section("Models" if several else "Model", *lines)
+    _section("Models" if len(portrait.models) > 1 else "Model", *lines)
 
 
 def _files(portrait: Portrait) -> None:
@@ -138,7 +174,7 @@ def _files(portrait: Portrait) -> None:
         _section(
             "Pictures not drawn yet",
             cell(", ".join(portrait.undrawn)),
-            cell(f"skledger plots {short}  draws them", "dim"),
+            cell(f"{skledger_command()} plots {short}  draws them", "dim"),
         )
 
 
@@ -164,9 +200,9 @@ def _section(title: str, *content: Text | Table | Tree, style: str = "bold") -> 
         if isinstance(each, Text):
             # Code and paths come out in one piece, so that they can be copied.
             for line in each.split():
-                emit(Text("  ").append_text(line), soft_wrap=True)
+                emit(Text(" " * _INDENT).append_text(line), soft_wrap=True)
         else:
-            emit(Padding(each, (0, 0, 0, 2)))
+            emit(Padding(each, (0, 0, 0, _INDENT)))
 
 
 def _grid(rows: Iterable[tuple[str, Text]]) -> Table:
@@ -181,5 +217,5 @@ def _table() -> Table:
         box=None,
         show_header=False,
         pad_edge=False,
-        padding=(0, 2, 0, 0),
+        padding=(0, _GAP, 0, 0),
     )

@@ -30,6 +30,8 @@ class Portrait:
         The models it made.
     sizes : dict of str to int
         The size in bytes of each model's folder, by the model's identifier.
+    lost : dict of str to str
+        Of the models without files, what is missing, by the model's identifier.
     files : dict of str to int
         The size in bytes of each artifact, by its path.
     undrawn : list of str
@@ -43,6 +45,7 @@ class Portrait:
     steps: dict[str, int] = field(default_factory=dict)
     models: list[LoggedModel] = field(default_factory=list)
     sizes: dict[str, int] = field(default_factory=dict)
+    lost: dict[str, str] = field(default_factory=dict)
     files: dict[str, int] = field(default_factory=dict)
     undrawn: list[str] = field(default_factory=list)
     trouble: str = ""
@@ -61,11 +64,20 @@ def portrait_of(run: Run) -> Portrait:
     try:
         made.files = _sizes(local_folder(info.artifact_uri))
         for model in made.models:
-            made.sizes[model.model_id] = sum(_sizes(local_folder(model.artifact_location)).values())
+            _look_at(model, local_folder(model.artifact_location), made)
         made.undrawn = missing_pictures(run)
     except (SkledgerError, OSError, ValueError) as error:
         made.trouble = str(error)
     return made
+
+
+def _look_at(model: LoggedModel, folder: Path, made: Portrait) -> None:
+    """Note the size of a model's folder, or what is missing of it."""
+    if (folder / "MLmodel").is_file():
+        made.sizes[model.model_id] = sum(_sizes(folder).values())
+    else:
+        gone = f"its folder {folder} is missing"
+        made.lost[model.model_id] = f"{folder} has no MLmodel" if folder.is_dir() else gone
 
 
 def _sizes(folder: Path) -> dict[str, int]:
@@ -120,7 +132,7 @@ def as_dictionary(portrait: Portrait) -> dict[str, Any]:
                 "uri": model.model_uri,
                 "location": model.artifact_location,
                 "bytes": portrait.sizes.get(model.model_id),
-                "load": load_lines(model)[-1],
+                "load": None if model.model_id in portrait.lost else load_lines(model)[-1],
             }
             for model in portrait.models
         ],

@@ -29,6 +29,7 @@ __all__ = [
     "finite",
     "moment_text",
     "number_text",
+    "one_line",
 ]
 
 STATUS_STYLES = {
@@ -89,6 +90,13 @@ def cell(value: object, style: str = "") -> Text:
     from rich.text import Text
 
     return Text(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(value)), style=style)
+
+
+def one_line(value: str, width: int) -> Text:
+    """Return a text on one line, white space as one blank, cut at a width in columns."""
+    line = cell(" ".join(value.split()))
+    line.truncate(width, overflow="ellipsis")
+    return line
 
 
 def finite(value: float) -> float | int | str:

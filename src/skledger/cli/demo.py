@@ -33,6 +33,8 @@ def command(folder: Path) -> None:
     It has a database of its own and never touches yours. Running it again adds runs.
     """
     from skledger import flush
+    from skledger.cli._finding import all_experiments
+    from skledger.cli._invoked import skledger_command
     from skledger.cli._printing import cell, emit
     from skledger.cli.runs import print_runs
     from skledger.errors import StoreError
@@ -52,8 +54,9 @@ def command(folder: Path) -> None:
     emit(cell(f"Runs are booked in {root / 'skledger.db'}; here is what is run:", "dim"), "")
     _play(source, script)
     flush()
-    emit("", cell("The runs that this made, the newest first ($ skledger runs):", "bold"))
-    print_runs(limit=20)
+    listing = f"The runs that this made, the newest first ($ {skledger_command(root)} runs):"
+    emit("", cell(listing, "bold"))
+    print_runs(all_experiments())
     _say_what_next(root)
 
 
@@ -94,6 +97,7 @@ def _short_warnings() -> Iterator[None]:
 
 
 def _say_what_next(root: Path) -> None:
+    from skledger.cli._invoked import python_command, skledger_command
     from skledger.cli._printing import cell, emit
 
     try:
@@ -102,12 +106,13 @@ def _say_what_next(root: Path) -> None:
         place = root
     quoted = f'"{place}"' if " " in str(place) else str(place)
     emit("", cell("What to do next:", "bold"))
+    again, python = skledger_command(root), python_command(root)
     steps = {
         f"cd {quoted}": "the demonstration, and its script demo.py",
-        "skledger show last": "all about the run made last",
-        "skledger runs --filter \"status = 'FAILED'\"": "what went wrong",
-        'skledger runs --order-by "metrics.training_score DESC"': "the best first",
-        "python -m skledger train.py": "your own script, booked without changing it",
+        f"{again} show last": "all about the run made last",
+        f"{again} runs --filter \"status = 'FAILED'\"": "what went wrong",
+        f'{again} runs --order-by "metrics.training_score DESC"': "the best first",
+        f"{python} -m skledger train.py": "your own script, booked without changing it",
     }
     width = max(map(len, steps))
     for step, what in steps.items():

@@ -5,13 +5,21 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from skledger.cli._options import json_option, uri_option
 
+if TYPE_CHECKING:
+    from skledger.cli._family import Row
+    from skledger.tracking.entities import Experiment
+    from skledger.tracking.filters import Comparison, Ordering
+
 __all__ = ["command", "print_runs"]
+
+#: Runs that a table shows unless told, and how many of the others are counted.
+_LIMIT, _COUNTED = 20, 1000
 
 
 @click.command("runs", short_help="List runs, the newest first.")
@@ -44,9 +52,7 @@ __all__ = ["command", "print_runs"]
     "-n",
     "--limit",
     type=click.IntRange(min=1),
-    default=20,
-    show_default=True,
-    help="How many runs at the most.",
+    help=f"How many runs at the most: by default {_LIMIT} in a table, all in JSON and CSV.",
 )
 @click.option(
     "--children",
@@ -63,7 +69,7 @@ def command(
     everywhere: bool,
     filter_string: str,
     order_by: tuple[str, ...],
-    limit: int,
+    limit: int | None,
     children: int,
     as_json: bool,
     as_csv: bool,
@@ -72,98 +78,124 @@ def command(
 
     The first column is the beginning of a run's identifier; `skledger show` takes it.
     """
-    from skledger.cli._finding import MISSING, why_empty
+    from skledger.cli._family import select_rows
+    from skledger.cli._finding import MISSING, chosen_experiments, why_empty
     from skledger.tracking.filters import parse_filter, parse_order_by
 
     if as_json and as_csv:
         raise click.UsageError("Give --json or --csv, not both.")
     conditions, orderings = parse_filter(filter_string), parse_order_by(order_by)
-    empty = why_empty()
     machine = as_json or as_csv
+    empty = why_empty()
     if empty:
         click.echo(f"{empty}\n{MISSING}", err=machine)
+    experiments = [] if empty else chosen_experiments(experiment, everywhere)
+    rows: Sequence[Row] = []
     if machine:
-        rows = [] if empty else _rows(experiment, everywhere, filter_string, order_by, limit, None)
+        if not empty:
+            rows = select_rows(experiments, filter_string, order_by, limit, None)
         _print_json(rows) if as_json else _print_csv(rows)
     elif not empty:
-        named = [each.key for each in orderings if each.kind == "metric"]
-        named += [each.key for each in conditions if each.kind == "metric"]
-        print_runs(
-            experiment,
-            everywhere,
-            filter_string,
-            order_by,
-            limit,
-            children,
-            metrics=list(dict.fromkeys(named)),
-        )
+        keys: Sequence[Comparison | Ordering] = (*orderings, *conditions)
+        named = [each.key for each in keys if each.kind == "metric"]
+        limit = limit or _LIMIT
+        rows = print_runs(experiments, filter_string, order_by, limit, children, named)
+        _say_how_to_look(rows)
+    _note_unknown(experiments, conditions if not rows else (), orderings)
 
 
-def _rows(
-    experiment: str | None,
-    everywhere: bool,
-    filter_string: str,
-    order_by: Sequence[str],
-    limit: int,
-    children: int | None,
-) -> list[Any]:
-    from skledger.cli._family import select_rows
-    from skledger.cli._finding import chosen_experiments
+def _note_unknown(
+    experiments: Sequence[Experiment],
+    conditions: Sequence[Comparison],
+    orderings: Sequence[Ordering],
+) -> None:
+    """Note the keys that no run has, in an order or in a filter that nothing matched."""
+    from skledger.cli._unknown import unknown_keys
 
-    experiments = chosen_experiments(experiment, everywhere)
-    return select_rows(experiments, filter_string, order_by, limit, children)
+    # What IS NULL asks for may well be nowhere.
+    asked = [each for each in conditions if each.operator != "IS NULL"]
+    for note in unknown_keys(experiments, (*asked, *orderings)) if experiments else ():
+        click.secho(note, fg="yellow", err=True)
+
+
+def _say_how_to_look(rows: Sequence[Row]) -> None:
+    """Name the command that shows a run, to a person."""
+    from skledger.cli._finding import ID_LENGTH
+    from skledger.cli._invoked import skledger_command
+    from skledger.cli._printing import cell, console, emit
+
+    first = next((row.run.info.run_id for row in rows if row.run is not None), None)
+    if first and console().is_terminal:
+        short = first[:ID_LENGTH]
+        emit(cell(f"{skledger_command()} show {short}  tells all about a run", "dim"))
 
 
 def print_runs(
-    experiment: str | None = None,
-    everywhere: bool = False,
+    experiments: Sequence[Experiment],
     filter_string: str = "",
     order_by: Sequence[str] = (),
-    limit: int = 20,
+    limit: int = _LIMIT,
     children: int = 5,
     metrics: Sequence[str] = (),
-) -> None:
+) -> Sequence[Row]:
     """Print the table of runs.
 
     Parameters
     ----------
-    experiment, everywhere, filter_string, order_by, limit, children
+    experiments : sequence of Experiment
+        Where to look.
+    filter_string, order_by, limit, children
         As the options of the command.
     metrics : sequence of str
-        Metrics that get a column, before those that are most telling.
+        Metrics that get a column before those that are most telling.
+
+    Returns
+    -------
+    sequence of Row
+        The lines that were printed.
     """
+    from skledger.cli._family import select_rows
     from skledger.cli._finding import MISSING
-    from skledger.cli._printing import cell, console, emit
+    from skledger.cli._printing import emit
     from skledger.cli._table import runs_table
     from skledger.tracking.session import get_tracking_uri
 
-    rows = _rows(experiment, everywhere, filter_string, order_by, limit + 1, children)
+    rows = select_rows(experiments, filter_string, order_by, limit + 1, children)
     tops = [row for row in rows if row.counted]
-    cut = len(tops) > limit
-    if cut:
+    if len(tops) > limit:
         rows = rows[: rows.index(tops[limit])]
-    if not rows:
-        where = get_tracking_uri()
-        if filter_string:
-            click.echo(f"No run in {where} matches {filter_string!r}.")
-        else:
-            click.echo(f"There are no runs in {where} yet.\n{MISSING}")
-        return
-    emit(runs_table(rows, metrics))
-    if console().is_terminal:
-        first = next(row.run.info.run_id[:8] for row in rows if row.run is not None)
-        more = f"the first {limit}; -n shows more · " if cut else ""
-        emit(cell(f"{more}skledger show {first}  tells all about a run", "dim"))
+    if rows:
+        emit(runs_table(rows, metrics))
+        if len(tops) > limit:
+            _tell_of_more(experiments, filter_string, order_by, limit)
+    elif filter_string:
+        click.echo(f"No run in {get_tracking_uri()} matches {filter_string!r}.")
+    else:
+        click.echo(f"There are no runs in {get_tracking_uri()} yet.\n{MISSING}")
+    return rows
 
 
-def _print_json(rows: Sequence[Any]) -> None:
+def _tell_of_more(
+    experiments: Sequence[Experiment], filter_string: str, order_by: Sequence[str], limit: int
+) -> None:
+    """Tell how many runs were left out; not in between them where a table is read on."""
+    from skledger.cli._family import count_rows
+    from skledger.cli._printing import console
+
+    count = count_rows(experiments, filter_string, order_by, limit + _COUNTED + 1) - limit
+    many = f"more than {_COUNTED}" if count > _COUNTED else str(count)
+    note = f"The first {limit}; there are {many} more: -n shows them."
+    click.secho(note, dim=True, err=not console().is_terminal)
+
+
+def _print_json(rows: Sequence[Row]) -> None:
     from skledger.cli._family import as_dictionary
     from skledger.cli._printing import emit_json
 
     emit_json([as_dictionary(row) for row in rows])
 
 
-def _print_csv(rows: Sequence[Any]) -> None:
+def _print_csv(rows: Sequence[Row]) -> None:
     """Print one line a run; the columns of metrics and params as `search_runs` names them."""
     from skledger.cli._family import as_dictionary
 

@@ -11,9 +11,10 @@ __all__ = ["command"]
 
 @click.command("show", short_help="Show all about one run.")
 @click.argument("run")
+@click.option("--full", is_flag=True, help="Print long params and tags whole.")
 @json_option
 @uri_option
-def command(run: str, as_json: bool) -> None:
+def command(run: str, full: bool, as_json: bool) -> None:
     """Show params, metrics, tags, models, files, warnings and errors of a RUN.
 
     RUN is an identifier or the beginning of one, the name of a run, or `last`.
@@ -26,4 +27,4 @@ def command(run: str, as_json: bool) -> None:
     if as_json:
         emit_json(_portrait.as_dictionary(portrait))
     else:
-        _page.print_page(portrait)
+        _page.print_page(portrait, full)

@@ -13,12 +13,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import wrapt
 
-from skledger._guard import contain, log_failures, switch, thread
+from skledger._guard import contain, muted, switch, thread
 from skledger.hooks.events import FitCall, Listener, bind_data
-from skledger.hooks.patching import PatchSet, own_frame
+from skledger.hooks.frames_importlib_bootstrap import around_fit
+from skledger.hooks.patching import PatchSet
 
 __all__ = ["METHODS", "patch", "unpatch"]
 
@@ -41,7 +43,7 @@ PREPARING_MODULES = (
 _patches = PatchSet()
 _births = PatchSet()
 _listener: Listener | None = None
-_prepares: dict[type, bool] = {}
+_prepares: WeakKeyDictionary[type, bool] = WeakKeyDictionary()
 _waiting = False
 
 
@@ -141,88 +143,68 @@ def _is_outermost() -> bool:
     return switch.enabled and not thread.depth
 
 
-@own_frame
-def _wrap_fit(
-    method: str,
-    wrapped: Callable[..., Any],
-    instance: Any,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-) -> Any:
-    """Call the original exactly once, with a note before and a note after."""
-    thread.depth = 1
-    failures = thread.failures = []
-    switch.fit_started()
-    try:
-        call, note = _before(method, wrapped, instance, args, kwargs)
-        if call is None:
-            return wrapped(*args, **kwargs)
-        thread.warned = call.warned
-        start = time.perf_counter()
-        try:
-            return wrapped(*args, **kwargs)
-        except BaseException as error:
-            call.error = error
-            raise
-        finally:
-            call.seconds = time.perf_counter() - start
-            thread.warned = None
-            _after(call, note)
-    finally:
-        switch.fit_ended()
-        thread.depth = 0
-        thread.failures = None
-        log_failures(failures)
+class _Notes:
+    """What stands around a fit; see `around_fit`."""
+
+    def counts(self, instance: Any) -> bool:
+        """Tell an estimator from another object that shares a mixin with one."""
+        from sklearn.base import BaseEstimator
+
+        return isinstance(instance, BaseEstimator)
+
+    def before(
+        self,
+        method: str,
+        wrapped: Callable[..., Any],
+        instance: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> FitCall | None:
+        """Tell the listener that a fit begins."""
+        listener = _listener
+        with contain("a fit"), muted():
+            if listener is None or method in PREPARING_METHODS or only_prepares(type(instance)):
+                return None
+            X, y, weight = bind_data(wrapped, args, kwargs)
+            call = FitCall(
+                estimator=instance,
+                method=method,
+                X=X,
+                y=y,
+                sample_weight=weight,
+                started=time.time_ns() // 1_000_000,
+                listener=listener,
+            )
+            call.note = listener.fit_started(call)
+            return call
+        return None
+
+    def after(self, call: FitCall) -> None:
+        """Tell the listener of the beginning that the fit has ended."""
+        with contain(f"the fit of {type(call.estimator).__name__}"), muted():
+            call.listener.fit_ended(call, call.note)
+        call.error = None  # a traceback must not keep the user's frames alive
 
 
 #: By the name a method is called by; the function behind it may have another, or none.
-_WRAPPERS = {name: functools.partial(_wrap_fit, name) for name in (*METHODS, *PREPARING_METHODS)}
-
-
-def _before(
-    method: str,
-    wrapped: Callable[..., Any],
-    instance: Any,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-) -> tuple[FitCall | None, Any]:
-    listener = _listener
-    with contain("a fit"):
-        # Through the class (``Estimator.fit(est, X)``) wrapt has already taken the instance off.
-        if listener is None or instance is None or method in PREPARING_METHODS:
-            return None, None
-        if only_prepares(type(instance)):
-            return None, None
-        X, y, weight = bind_data(wrapped, args, kwargs)
-        call = FitCall(
-            estimator=instance,
-            method=method,
-            X=X,
-            y=y,
-            sample_weight=weight,
-            started=time.time_ns() // 1_000_000,
-        )
-        return call, listener.fit_started(call)
-    return None, None
-
-
-def _after(call: FitCall, note: Any) -> None:
-    listener = _listener
-    if listener is not None and note is not None:
-        with contain(f"the fit of {type(call.estimator).__name__}"):
-            listener.fit_ended(call, note)
-    call.error = None  # a traceback must not keep the user's frames alive
+_WRAPPERS = {
+    name: functools.partial(around_fit, name, _Notes()) for name in (*METHODS, *PREPARING_METHODS)
+}
 
 
 def only_prepares(cls: type) -> bool:
-    """Tell whether a class only prepares data, by the scikit-learn class it comes from."""
+    """Tell whether a class only prepares data, by the scikit-learn class that it fits like."""
     answer = _prepares.get(cls)
     if answer is None:
-        origin = next(
-            (c.__module__ for c in cls.__mro__ if c.__module__.startswith("sklearn.")), ""
-        )
-        from sklearn.base import BaseEstimator
-
-        answer = origin.startswith(PREPARING_MODULES) or not issubclass(cls, BaseEstimator)
-        _prepares[cls] = answer
+        answer = _prepares[cls] = _fits_like_a_preparer(cls)
     return answer
+
+
+def _fits_like_a_preparer(cls: type) -> bool:
+    for each in cls.__mro__:
+        ours = each.__module__.startswith("sklearn.")
+        if not ours and "predict" in vars(each):
+            return False
+        if ours and "fit" in vars(each):
+            return each.__module__.startswith(PREPARING_MODULES)
+    return False

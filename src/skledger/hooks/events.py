@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 from skledger.capture.warned import RaisedWarning
 
@@ -26,6 +27,10 @@ class FitCall:
         The training data as passed, None where the call had none.
     started : int
         Start of the call, in ms since the epoch.
+    listener : Listener
+        Who is told; the one of the beginning is told of the end, too.
+    note : object
+        What the listener returned at the beginning.
     seconds : float
         Duration of the user's own call, in seconds.
     error : BaseException or None
@@ -40,6 +45,8 @@ class FitCall:
     y: Any
     sample_weight: Any
     started: int
+    listener: Listener
+    note: Any = None
     seconds: float = 0.0
     error: BaseException | None = None
     warned: list[RaisedWarning] = field(default_factory=list)
@@ -57,22 +64,30 @@ class Listener(Protocol):
         ...
 
 
-_parameters: dict[Any, tuple[str, ...]] = {}
+# By function, not by its code: all functions that one decorator wraps share their code.
+_parameters: WeakKeyDictionary[Callable[..., Any], tuple[str, ...]] = WeakKeyDictionary()
 
 
 def _parameter_names(function: Callable[..., Any]) -> tuple[str, ...]:
     """Return the names of the positional parameters after ``self``, once per function."""
-    plain = getattr(function, "__func__", function)
-    key = getattr(plain, "__code__", plain)
-    names = _parameters.get(key)
+    # Bound to an instance, or (through the class) with the instance already taken off by wrapt.
+    plain = getattr(function, "__func__", None) or getattr(function, "__wrapped__", function)
+    try:
+        names = _parameters.get(plain)
+    except TypeError:
+        return _read_names(plain)
     if names is None:
-        kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        parameters = inspect.signature(plain).parameters.values()
-        names = tuple(each.name for each in parameters if each.kind in kinds)
-        if names[:1] == ("self",):
-            names = names[1:]
-        _parameters[key] = names
+        names = _parameters[plain] = _read_names(plain)
     return names
+
+
+def _read_names(plain: Callable[..., Any]) -> tuple[str, ...]:
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    try:
+        parameters = inspect.signature(plain).parameters.values()
+    except (TypeError, ValueError):
+        return ()
+    return tuple(each.name for each in parameters if each.kind in kinds)[1:]
 
 
 def bind_data(
@@ -92,10 +107,9 @@ def bind_data(
     tuple
         ``(X, y, sample_weight)``; None for what was not passed.
     """
-    names = _parameter_names(function)
+    names = _parameter_names(function) or ("X", "y")
     given = dict(zip(names, args, strict=False))
     given.update(kwargs)
-    data_name = names[0] if names else "X"
-    X = given.get("X", given.get(data_name))
+    X = given.get("X", given.get(names[0]))
     y = given.get("y", given.get("Y"))
     return X, y, given.get("sample_weight")

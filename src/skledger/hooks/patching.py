@@ -10,18 +10,17 @@ from __future__ import annotations
 
 import functools
 import operator
-import os
 from collections.abc import Callable
-from types import CodeType, FunctionType, ModuleType
-from typing import Any, TypeVar
+from types import FunctionType, ModuleType
+from typing import Any
+from weakref import ReferenceType, ref
 
 import wrapt
 
 from skledger._guard import logger
 
-__all__ = ["Patch", "PatchSet", "is_own_frame", "own_frame"]
+__all__ = ["Patch", "PatchSet"]
 
-Function = TypeVar("Function", bound=Callable[..., Any])
 #: ``wrapper(wrapped, instance, args, kwargs)``, as wrapt calls it.
 Wrapper = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]
 
@@ -79,31 +78,12 @@ class Patch(wrapt.FunctionWrapper):  # type: ignore[misc,type-arg,unused-ignore]
         return self
 
 
-def own_frame(function: Function) -> Function:
-    """Mark a function as standing on the stack above user code; usable as a decorator.
-
-    A warning whose stack level climbs out of a ``fit`` must point to the user's line, not to
-    ours. Python steps over the frames of its import system there, and knows them by two words in
-    the name of their file (`is_own_frame`). That holds for warnings from C and for ``from
-    warnings import warn`` too, which cannot be hooked; so our file's name takes a detour through
-    a folder of that name.
-    """
-    folder, _, file = function.__code__.co_filename.rpartition(os.sep)
-    detour = f"{folder}{os.sep}importlib_bootstrap{os.sep}..{os.sep}{file}"
-    function.__code__ = function.__code__.replace(co_filename=detour)
-    return function
-
-
-def is_own_frame(code: CodeType) -> bool:
-    """Tell whether ``warnings.warn`` steps over a frame (``is_internal_frame`` in CPython)."""
-    return "importlib" in code.co_filename and "_bootstrap" in code.co_filename
-
-
 class PatchSet:
     """The patches one hook module has put in place, to be taken away again together."""
 
     def __init__(self) -> None:
-        self._installed: list[tuple[type | ModuleType, str, Patch]] = []
+        # Weak: classes that are made in a loop must be free to go.
+        self._installed: list[tuple[ReferenceType[Any], str, ReferenceType[Patch]]] = []
 
     def wrap(
         self,
@@ -132,7 +112,7 @@ class PatchSet:
             return
         patch = Patch(original, wrapper, enabled)
         setattr(owner, name, patch)
-        self._installed.append((owner, name, patch))
+        self._installed.append((ref(owner), name, ref(patch)))
 
     def unwrap(self) -> None:
         """Give every attribute back, in reverse order.
@@ -141,7 +121,10 @@ class PatchSet:
         stays in the chain and is passive, because the switch is off.
         """
         while self._installed:
-            owner, name, patch = self._installed.pop()
+            owner_link, name, patch_link = self._installed.pop()
+            owner, patch = owner_link(), patch_link()
+            if owner is None or patch is None:
+                continue
             try:
                 held = vars(owner).get(name)
                 if type(held) is BoundPatch and held._self_parent is patch:

@@ -18,7 +18,8 @@ import wrapt
 
 from skledger._guard import contain, switch, thread
 from skledger.capture.warned import RaisedWarning
-from skledger.hooks.patching import PatchSet, is_own_frame
+from skledger.hooks.frames_importlib_bootstrap import is_own_frame
+from skledger.hooks.patching import PatchSet
 
 __all__ = ["patch", "unpatch"]
 
@@ -44,13 +45,15 @@ def unpatch() -> None:
 
 
 def _is_noting() -> bool:
-    """Tell whether this thread is inside a fit that is being booked."""
-    return switch.enabled and thread.warned is not None
+    """Tell whether this thread is inside a fit that is being booked, or in work of ours."""
+    return thread.muted or (switch.enabled and thread.warned is not None)
 
 
 def _wrap_show(
     wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
+    if thread.muted:
+        return None
     warned = thread.warned
     if warned is not None and args:
         with contain("a warning"):
@@ -66,6 +69,8 @@ def _wrap_show(
 def _wrap_warn(
     wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
+    if thread.muted:
+        return None
     args, kwargs = _past_our_frame(args, kwargs, sys._getframe(1))
     warned = thread.warned
     noted = len(warned or ())
@@ -81,7 +86,7 @@ def _past_our_frame(
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Return the arguments with a stack level that also climbs the wrapper of ``warn``.
 
-    The wrappers of ``fit`` need no counting: ``warn`` steps over them (`own_frame`).
+    The wrappers of ``fit`` need no counting: ``warn`` steps over them (`is_own_frame`).
     """
     level = args[2] if len(args) > 2 else kwargs.get("stacklevel", 1)
     if not isinstance(level, int):

@@ -70,8 +70,8 @@ def can_draw() -> bool:
     found = find_spec("matplotlib") is not None
     if not found:
         logger.warning(
-            "skledger: could not book pictures: matplotlib is not installed; the numbers behind them are "
-            "stored. `pip install matplotlib`, then `skledger plots --missing` draws them"
+            "skledger: could not book pictures: matplotlib is not installed; the numbers behind "
+            "them are stored. `pip install matplotlib`, then `skledger plots --missing` draws them"
         )
     return found
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from skledger._guard import contain, failure_text, logger, thread
+from skledger._guard import contain, failure_text, say, thread
 from skledger._writer import Job, writer
 from skledger.capture.dataset import DataBefore, before_fit, shape_of
 from skledger.capture.params import params_as_text
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from skledger.hooks.events import FitCall
 
 __all__ = ["FitLedger", "FitNote"]
+
+#: Says what of a fit is not booked, and why.
+INCOMPLETE_TAG = "skledger.incomplete"
 
 _hinted: set[str] = set()
 
@@ -72,8 +76,12 @@ class FitLedger:
         """Return the note of a fit that begins now."""
         cls = type(call.estimator)
         records = Records()
-        records.tags["estimator_name"] = cls.__name__
-        records.tags["estimator_class"] = f"{cls.__module__}.{cls.__qualname__}"
+        records.set_tags(
+            {
+                "estimator_name": cls.__name__,
+                "estimator_class": f"{cls.__module__}.{cls.__qualname__}",
+            }
+        )
         raw: Mapping[str, Any] = {}
         with contain(f"the params of {cls.__name__}"):
             raw = call.estimator.get_params(deep=True)
@@ -94,7 +102,11 @@ class FitLedger:
 
     def fit_ended(self, call: FitCall, note: Noted) -> None:
         """Measure, store the model, and write the run; pictures are left to the writer."""
-        note.end(self, call)
+        try:
+            note.end(self, call)
+        except BaseException:
+            note.place.abandon()
+            raise
 
     def book(self, call: FitCall, note: FitNote) -> None:
         """Book a fit that ended."""
@@ -106,7 +118,7 @@ class FitLedger:
                 self.save_model(call.estimator, note)
         except BaseException:
             # The user interrupts us, not the training: that one is done, and is booked as it is.
-            note.records.tags["skledger.incomplete"] = "interrupted while it was being measured"
+            note.records.set_tags({INCOMPLETE_TAG: "interrupted while it was being measured"})
             raise
         finally:
             self.write_files(note)
@@ -118,17 +130,17 @@ class FitLedger:
         """Fill the records with what the call tells: numbers, warnings, the error."""
         records = note.records
         records.metrics["fit_seconds"] = call.seconds
-        for name, count in zip(("n_samples", "n_features"), shape_of(call.X), strict=True):
-            if count is not None:
-                records.metrics[name] = count
-        warning_records(records, call.warned)
+        with contain("the shape of the data"):
+            for name, count in zip(("n_samples", "n_features"), shape_of(call.X), strict=True):
+                if count is not None:
+                    records.metrics[name] = count
+        with contain("the warnings of the fit"):
+            warning_records(records, call.warned)
         if call.error is not None:
-            error_records(records, call.error)
+            with contain("the error of the fit"):
+                error_records(records, call.error)
             return
-        if not note.data.is_unchanged():
-            records.tags["skledger.incomplete"] = (
-                "no training metrics: the fit changed its data, which was too large to copy"
-            )
+        if not self._is_measurable(note):
             return
         with contain(f"the training metrics of {type(call.estimator).__name__}"):
             from skledger.capture.metrics import evaluate
@@ -144,6 +156,14 @@ class FitLedger:
             records.metrics.update(evaluation.metrics)
             records.pictures = evaluation.pictures
 
+    def _is_measurable(self, note: FitNote) -> bool:
+        with contain("the training metrics (a look at the data)"):
+            if note.data.is_unchanged():
+                return True
+            why = "no training metrics: the fit changed its data, which was too large to copy"
+            note.records.set_tags({INCOMPLETE_TAG: why})
+        return False
+
     def save_model(self, estimator: Any, note: FitNote) -> None:
         """Store the fitted model in a folder of its own; the run links to it when it is booked."""
         with contain(f"the model of {type(estimator).__name__}"):
@@ -157,7 +177,7 @@ class FitLedger:
                 model_id=model_id,
                 run_id=place.info.run_id,
                 artifact_path=name,
-                serialization_format=self.config.serialization_format,
+                serialization_format=self.config.model_format,
             )
             tags = {DIGESTS_TAG: json.dumps(saved.digests)}
             note.records.model = describe_model(place, model_id, location, name, note.records, tags)
@@ -175,7 +195,7 @@ class FitLedger:
     def write(self, note: FitNote, status: str, end_time: int, step: int = 0) -> None:
         """Write the records in one transaction; without it the stored model is nobody's."""
         if thread.failures:
-            note.records.tags["skledger.incomplete"] = failure_text(thread.failures)
+            note.records.set_tags({INCOMPLETE_TAG: failure_text(thread.failures)})
         try:
             note.place.book(note.records, status, end_time, step)
         except BaseException:
@@ -204,6 +224,11 @@ class FitLedger:
 class Noted(Protocol):
     """A note that knows how to end: a fit of its own, or a step of a stream."""
 
+    @property
+    def place(self) -> Place:
+        """Where it is booked."""
+        ...
+
     def end(self, ledger: FitLedger, call: FitCall) -> None:
         """Book what the call brought."""
         ...
@@ -214,7 +239,8 @@ def _hint_local_modules(modules: tuple[str, ...]) -> None:
     fresh = [name for name in modules if name not in _hinted]
     if fresh:
         _hinted.update(fresh)
-        logger.info(
+        say(
+            logging.INFO,
             "skledger: the model needs your own module%s %s to load; keep %s importable",
             "s" if len(fresh) > 1 else "",
             ", ".join(fresh),

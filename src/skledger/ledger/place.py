@@ -9,6 +9,7 @@ the plain names. So nothing is dropped and nothing overwritten.
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 from collections.abc import Callable, Mapping
@@ -18,11 +19,13 @@ from typing import Any
 from skledger._guard import contain, logger
 from skledger._writer import writer
 from skledger.errors import ParamConflictError
-from skledger.ledger.records import Records
+from skledger.ledger.records import Records, storable
 from skledger.stores.artifacts import artifact_store, local_folder
 from skledger.tracking import runs
 from skledger.tracking.context import default_tags, process_identity
 from skledger.tracking.entities import (
+    MAX_KEY_LENGTH,
+    MAX_TAG_LENGTH,
     LoggedModel,
     Metric,
     Param,
@@ -93,6 +96,9 @@ class Place:
     def fit_began(self, tags: Mapping[str, str], params: Mapping[str, str]) -> None:
         """Note that the fit is under way."""
 
+    def abandon(self) -> None:
+        """Take back what was begun, when nothing will be booked."""
+
     def name_model(self) -> str:
         """Decide the names of this fit as far as needed to write its model; return the model's."""
         return f"model{self.suffix}"
@@ -107,13 +113,18 @@ class OwnRun(Place):
 
     def __init__(self, name: str, started: int, extra_tags: Mapping[str, str]) -> None:
         info = runs.new_run_info(name, started=started)
+        name = storable(name, MAX_KEY_LENGTH - 5)
         super().__init__(replace(info, run_name=f"{name}-{info.run_id[:4]}"))
-        self._tags = {
-            **default_tags(),
-            **{str(key): str(value) for key, value in extra_tags.items()},
-            runs.NAME_TAG: self.info.run_name,
-            "mlflow.autologging": "sklearn",
-        }
+        described = Records()
+        described.set_tags(
+            {
+                **default_tags(),
+                **extra_tags,
+                runs.NAME_TAG: self.info.run_name,
+                "mlflow.autologging": "sklearn",
+            }
+        )
+        self._tags = described.tags
         self._lock = threading.Lock()
         self._created = False
         self._ended = False
@@ -133,6 +144,15 @@ class OwnRun(Place):
                     logger.debug("a long fit could not be shown as running", exc_info=True)
 
         self._alarm = writer.alarm(ANNOUNCE_AFTER, announce)
+
+    def abandon(self) -> None:
+        """Never announce the run; one that was announced is FAILED, for its end is unknown."""
+        writer.cancel(self._alarm)
+        with self._lock:
+            if self._created and not self._ended:
+                end = RunChange(self.info.run_id, status=RunStatus.FAILED, end_time=now_ms())
+                self.store.write(end)
+            self._ended = True
 
     def _announce(self, tags: Mapping[str, str], params: Mapping[str, str]) -> None:
         every = {**self._tags, **tags, runs.PROCESS_TAG: process_identity()}
@@ -276,7 +296,16 @@ def describe_model(
         creation_timestamp=now,
         last_updated_timestamp=now,
         source_run_id=place.info.run_id,
-        tags={**default_tags(), **tags},
+        tags={**{k: storable(v, MAX_TAG_LENGTH) for k, v in default_tags().items()}, **tags},
         params=dict(records.params),
         metrics=records.metric_records(now),
     )
+
+
+def _renew_lock() -> None:
+    # A thread that held it does not exist in a forked child.
+    UserRun._lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import traceback
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import Any
 
 from skledger.capture import warned as warned_capture
 from skledger.tracking.entities import (
+    MAX_KEY_LENGTH,
     MAX_PARAM_LENGTH,
     MAX_TAG_LENGTH,
     LoggedModel,
@@ -22,8 +24,10 @@ from skledger.tracking.records import shorten
 __all__ = ["Records", "error_records", "numbers_file", "warning_records"]
 
 #: What runs scripts and cells; the user's own code starts below.
-_LAUNCHERS = ("IPython.", "ipykernel.", "runpy", "skledger.cli", "skledger.__main__", "_pytest.")
-_HOOKS = str(Path(__file__).parent.parent / "hooks")
+_LAUNCHERS = ("IPython.", "ipykernel.", "runpy", "_pytest.")
+_HOME = Path(__file__).parent.parent
+_OWN_LAUNCHERS = (str(_HOME / "__main__.py"), str(_HOME / "cli"))
+_HOOKS = str(_HOME / "hooks")
 
 #: The file with the numbers behind the pictures of a fit.
 PLOTS_FILE = "training_plots.json"
@@ -60,10 +64,12 @@ class Records:
 
     def add_params(self, params: Mapping[str, str]) -> None:
         """Take the params; what is too long for a store is cut there and kept whole in a file."""
-        long = {k: v for k, v in params.items() if len(v) > MAX_PARAM_LENGTH}
-        if long:
-            self.files["params_in_full.json"] = json.dumps(long, indent=2).encode()
-        self.params = {k: shorten(v, MAX_PARAM_LENGTH) for k, v in params.items()}
+        self.params = {
+            storable_key(key): storable(value, MAX_PARAM_LENGTH) for key, value in params.items()
+        }
+        cut = {k: v for k, v in params.items() if self.params.get(k) != v}
+        if cut:
+            self.files["params_in_full.json"] = json.dumps(cut, indent=2).encode()
 
     def metric_records(self, timestamp: int, step: int = 0) -> tuple[Metric, ...]:
         """Return the metrics as entities."""
@@ -72,6 +78,28 @@ class Records:
     def param_records(self) -> tuple[Param, ...]:
         """Return the params as entities."""
         return tuple(Param(k, v) for k, v in self.params.items())
+
+    def set_tags(self, tags: Mapping[str, object]) -> None:
+        """Set tags, in a form that every store takes."""
+        for key, value in tags.items():
+            self.tags[storable_key(str(key))] = storable(str(value), MAX_TAG_LENGTH)
+
+
+def storable(text: str, limit: int) -> str:
+    """Return a text that every store takes: cut to `limit` characters, lone surrogates escaped."""
+    if not text.isascii():
+        text = text.encode("utf-8", "backslashreplace").decode()
+    return shorten(text, limit)
+
+
+def storable_key(key: str) -> str:
+    """Return a key that every store takes; of a long one the end is replaced by its digest."""
+    if len(key) <= MAX_KEY_LENGTH and key.isascii():
+        return key
+    digest = hashlib.sha256(key.encode("utf-8", "backslashreplace")).hexdigest()[:8]
+    key = storable(key, len(key) * 6)
+    # Room for what `place` puts behind the names of later fits.
+    return key if len(key) <= MAX_KEY_LENGTH else f"{key[: MAX_KEY_LENGTH - 20]}~{digest}"
 
 
 def numbers_file(pictures: Mapping[str, dict[str, Any]]) -> bytes:
@@ -83,8 +111,9 @@ def warning_records(records: Records, warned: Sequence[warned_capture.RaisedWarn
     """Book the warnings of a fit: a tag to filter by, a file with each of them whole."""
     if warned:
         summary = warned_capture.summarise(warned)
-        records.tags["skledger.warnings"] = shorten(summary, MAX_TAG_LENGTH)
-        records.files["warnings.txt"] = warned_capture.to_text(warned).encode()
+        records.set_tags({"skledger.warnings": summary})
+        text = warned_capture.to_text(warned)
+        records.files["warnings.txt"] = text.encode(errors="backslashreplace")
 
 
 def error_records(records: Records, error: BaseException) -> None:
@@ -93,12 +122,23 @@ def error_records(records: Records, error: BaseException) -> None:
     _drop_our_frames(formatted)
     _add_callers(formatted, error)
     text = "".join(formatted.format())
-    records.tags["skledger.error.type"] = type(error).__qualname__
-    records.tags["skledger.error.message"] = shorten(str(error), MAX_TAG_LENGTH)
     # The end of a traceback says most.
     short = text if len(text) <= MAX_TAG_LENGTH else "..." + text[3 - MAX_TAG_LENGTH :]
-    records.tags["skledger.error.traceback"] = short
+    records.set_tags(
+        {
+            "skledger.error.type": type(error).__qualname__,
+            "skledger.error.message": _text_of(error),
+            "skledger.error.traceback": short,
+        }
+    )
     records.files["traceback.txt"] = text.encode(errors="backslashreplace")
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - a user's exception may have a broken __str__
+        return "(it has no text)"
 
 
 def _add_callers(formatted: traceback.TracebackException, error: BaseException) -> None:
@@ -107,10 +147,11 @@ def _add_callers(formatted: traceback.TracebackException, error: BaseException) 
         return
     frames = []
     for frame, line in traceback.walk_stack(error.__traceback__.tb_frame.f_back):
+        file = frame.f_code.co_filename
         name = str(frame.f_globals.get("__name__", ""))
-        if name.startswith(_LAUNCHERS):
+        if name.startswith(_LAUNCHERS) or file.startswith(_OWN_LAUNCHERS):
             break
-        if not name.startswith("skledger.hooks."):
+        if _HOOKS not in file:
             frames.append((frame, line))
     callers = traceback.StackSummary.extract(iter(frames[::-1]))
     formatted.stack = traceback.StackSummary.from_list([*callers, *formatted.stack])

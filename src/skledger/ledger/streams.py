@@ -7,21 +7,25 @@ that takes at most a tenth of the time, so that a killed process leaves a recent
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
 from skledger._exit import at_exit
-from skledger._guard import contain
+from skledger._guard import contain, thread
 from skledger._writer import writer
+from skledger.capture.dataset import DataBefore, before_fit
 from skledger.tracking.entities import LoggedModel, RunStatus
 from skledger.tracking.runs import status_after
+from skledger.tracking.session import before_reading
 
 if TYPE_CHECKING:
     from skledger.capture.warned import RaisedWarning
     from skledger.hooks.events import FitCall
     from skledger.ledger.fits import FitLedger, FitNote
+    from skledger.ledger.place import Place
 
 __all__ = ["finish", "finish_all", "finish_orphans", "step_of"]
 
@@ -57,6 +61,11 @@ class Stream:
         self._warned: list[RaisedWarning] = []
         self._lock = threading.RLock()
 
+    @property
+    def place(self) -> Place:
+        """Where the stream is booked."""
+        return self.note.place
+
     def end(self, ledger: FitLedger, call: FitCall) -> None:
         """Book one call of ``partial_fit``."""
         with self._lock:
@@ -76,6 +85,7 @@ class Stream:
             ledger.write_files(note)
             self._book(status_after(call.error) if failed else RunStatus.RUNNING)
             self.step += 1
+            note.data = DataBefore(None, None)  # the user's batch is free to go
             if failed:
                 _forget(self.key)
 
@@ -101,6 +111,15 @@ class Stream:
         records.params, records.tags = {}, {}
         if old is not None and records.replaced_models:
             self.note.place.remove_folder(old.artifact_location)
+
+    def save_if_behind(self, estimator: Any) -> None:
+        """Write the model of the last step, if it has not been."""
+        with self._lock, contain(f"the model of {self.cls.__name__}"):
+            if self._unsaved and not thread.depth:
+                records = self.note.records
+                records.metrics, records.files, records.model = {}, {}, None
+                self._save(estimator)
+                self._book(RunStatus.RUNNING)
 
     def finish(self, estimator: Any) -> None:
         """Write the model as it is now and end the run."""
@@ -134,8 +153,6 @@ def step_of(ledger: FitLedger, call: FitCall) -> Stream:
     """Return the stream that a call of ``partial_fit`` belongs to, begun if it is the first."""
     stream = _streams.get(id(call.estimator))
     if stream is not None and stream.alive() is call.estimator:
-        from skledger.capture.dataset import before_fit
-
         with contain("the training data as it was before the fit"):
             stream.note.data = before_fit(call.estimator, {}, call.X, call.y)
         return stream
@@ -159,8 +176,32 @@ def finish(estimator: Any) -> None:
 
 def finish_orphans() -> None:
     """End the streams whose estimator has been collected."""
-    while _orphans:
-        _orphans.pop().finish(None)
+    with _lock:  # who comes second waits until the first has written
+        while _orphans:
+            _orphans.pop().finish(None)
+
+
+def catch_up() -> None:
+    """Before something is read: end what has been collected, store the models of last steps."""
+    finish_orphans()
+    for stream in list(_streams.values()):
+        estimator = stream.alive()
+        if estimator is not None:
+            stream.save_if_behind(estimator)
+
+
+def _renew_locks() -> None:
+    # Threads that held them do not exist in a forked child; nor does the child end the streams
+    # of its parent.
+    global _lock
+    _lock = threading.RLock()
+    _streams.clear()
+    _orphans.clear()
+
+
+before_reading.append(catch_up)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_locks)
 
 
 def finish_all() -> None:

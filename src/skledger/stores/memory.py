@@ -9,7 +9,6 @@ import time
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 from skledger.errors import (
@@ -28,6 +27,7 @@ from skledger.stores.checks import (
 )
 from skledger.stores.matching import matches, sort
 from skledger.stores.paging import read_token, write_token
+from skledger.stores.temporary import TemporaryFolder
 from skledger.tracking.entities import (
     Dataset,
     DatasetInput,
@@ -97,9 +97,9 @@ class MemoryStore:
     uri = "memory:"
 
     def __init__(self, artifact_root: str | None = None) -> None:
-        if artifact_root is None:
-            self._folder = TemporaryDirectory(prefix="skledger-", ignore_cleanup_errors=True)
-            artifact_root = self._folder.name
+        self._folder = TemporaryFolder() if artifact_root is None else None
+        if self._folder is not None:
+            artifact_root = self._folder.path
         self.artifact_root = os.path.abspath(artifact_root)  # noqa: PTH100
         self._lock = threading.RLock()
         self._experiments: dict[str, Experiment] = {}
@@ -110,7 +110,12 @@ class MemoryStore:
         _stores.add(self)
 
     def close(self) -> None:
-        """Do nothing: what is in memory stays as long as the store."""
+        """Remove the temporary folder of artifacts; the next one makes it anew.
+
+        The records stay as long as the store.
+        """
+        if self._folder is not None:
+            self._folder.remove()
 
     # Experiments
 

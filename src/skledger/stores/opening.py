@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from skledger.errors import InvalidParameterError
 from skledger.stores.base import Store
 
 __all__ = ["check_uri", "open_store"]
 
+#: At the end: ``?timeout=5&mode=ro``.
+_OPTIONS = re.compile(r"\?\w+=[^/?]*$")
 _KNOWN = "sqlite:///path/to/file.db or memory:"
 
 
@@ -17,7 +21,9 @@ def open_store(uri: str, artifact_root: str | None = None) -> Store:
     ----------
     uri : str
         ``sqlite:///relative/path.db`` or ``sqlite:////absolute/path.db``: a SQLite file, created
-        with its folder when it is missing. ``memory:``: a new store that lives in this process.
+        with its folder when it is missing. The path is taken as it is: nothing in it is decoded,
+        and only what looks like options (``?key=value`` at the end) is refused. ``memory:``: a
+        new store that lives in this process.
     artifact_root : str, optional
         Where artifacts go. By default the folder ``<name>-artifacts`` beside the database file,
         and a temporary folder for ``memory:``.
@@ -94,7 +100,8 @@ def _sqlite_path(uri: str, rest: str) -> str:
             f"tracking URI {uri!r} names no file: expected sqlite:///file.db (three slashes, four "
             "for an absolute path); use memory: for a store that leaves nothing behind"
         )
-    if "?" in path:
+    # A folder may have a `?` in its name; what SQLAlchemy takes as options has a form of its own.
+    if _OPTIONS.search(path):
         raise InvalidParameterError(
             f"tracking URI {uri!r} has options after '?', which are not taken: "
             "expected sqlite:///file.db"

@@ -63,13 +63,17 @@ def open_sqlite(path: str | os.PathLike[str], artifact_root: str | None = None) 
 
     # Not `resolve`: a link stays the name under which the user knows the place.
     file = Path(os.path.abspath(path))  # noqa: PTH100
+    try:
+        str(file).encode()
+    except UnicodeEncodeError as error:
+        raise StoreError(
+            f"cannot open the database {str(file)!a}: the path holds bytes that are no text in "
+            "UTF-8, so no record can name it; use a folder of another name, or name another "
+            "tracking URI"
+        ) from error
     root = artifact_root or str(file.with_name(f"{file.stem}-artifacts"))
-    return SqlStore(
-        f"sqlite:///{file}",
-        root,
-        lambda: sqlite.create_sqlite_engine(file),
-        sqlite.like,
-    )
+    source = sqlite.SqliteFile(file)
+    return SqlStore(f"sqlite:///{file}", root, source.create_engine, sqlite.like, source.is_stale)
 
 
 class SqlStore:
@@ -85,6 +89,8 @@ class SqlStore:
         Returns a new SQLAlchemy engine; called again after a fork.
     like : callable
         How this database compares with a pattern.
+    is_stale : callable, optional
+        Tells whether an engine has lost its database; see `Database`.
 
     Attributes
     ----------
@@ -98,12 +104,13 @@ class SqlStore:
         artifact_root: str,
         make_engine: Callable[[], Engine],
         like: Like,
+        is_stale: Callable[[Engine], bool] | None = None,
     ) -> None:
         self.uri = uri
         self.artifact_root = artifact_root
         self._like = like
         self._now = Relocation(artifact_root)
-        self._database = Database(uri, make_engine, self._prepare)
+        self._database = Database(uri, make_engine, self._prepare, is_stale)
         with self._database.reading():
             pass  # what is wrong with the database shows now, not at the first write
 

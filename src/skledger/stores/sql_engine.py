@@ -6,7 +6,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
@@ -33,7 +33,10 @@ class Database:
     make_engine : callable
         Returns a new engine.
     prepare : callable
-        Called once with the first engine, to create or recognise the schema.
+        Called with each new engine, to create or recognise the schema.
+    is_stale : callable, optional
+        Called with the engine before each transaction; when it says that the database is not the
+        one that was opened, another engine is made.
     """
 
     def __init__(
@@ -41,39 +44,37 @@ class Database:
         uri: str,
         make_engine: Callable[[], Engine],
         prepare: Callable[[Engine], None],
+        is_stale: Callable[[Engine], bool] | None = None,
     ) -> None:
         self.uri = uri
         self._make_engine = make_engine
         self._prepare = prepare
-        self._prepared = False
-        self._engine: Engine | None = None
-        self._writer: Engine | None = None
+        self._is_stale = is_stale or (lambda _engine: False)
+        #: For reading, and the same for writing.
+        self._engines: tuple[Engine, Engine] | None = None
         self._idle = threading.Condition()
         self._active = 0
         self._opening = threading.Lock()
-        _databases.add(self)
+        with _forking:
+            _databases.add(self)
 
-    @contextmanager
-    def reading(self) -> Iterator[Connection]:
+    def reading(self) -> AbstractContextManager[Connection]:
         """Open a transaction that sees one state of the database."""
-        with self._transaction(writes=False) as connection:
-            yield connection
+        return self._transaction(writes=False)
 
-    @contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def writing(self) -> AbstractContextManager[Connection]:
         """Open a transaction that is committed at the end, or rolled back by an exception.
 
         `IntegrityError` passes: the caller knows what it means.
         """
-        with self._transaction(writes=True) as connection:
-            yield connection
+        return self._transaction(writes=True)
 
     def close(self) -> None:
         """Close the connections that are not in use."""
-        with self._opening:
-            engine, self._engine, self._writer = self._engine, None, None
-        if engine is not None:
-            engine.dispose()
+        with self._in_use(), self._opening:
+            engines, self._engines = self._engines, None
+            if engines is not None:
+                engines[0].dispose()
 
     @contextmanager
     def _in_use(self) -> Iterator[None]:
@@ -90,7 +91,7 @@ class Database:
     @contextmanager
     def _transaction(self, *, writes: bool) -> Iterator[Connection]:
         try:
-            with self._in_use(), self._ready(writes=writes).begin() as connection:
+            with self._in_use(), self._ready()[writes].begin() as connection:
                 yield connection
         except IntegrityError:
             raise
@@ -101,24 +102,27 @@ class Database:
         except (SQLAlchemyError, OSError) as error:
             raise self._translate(error, writes=writes) from error
 
-    def _ready(self, *, writes: bool) -> Engine:
-        engine = self._writer if writes else self._engine
-        if engine is not None:
-            return engine
+    def _ready(self) -> tuple[Engine, Engine]:
+        engines = self._engines
+        if engines is None or self._is_stale(engines[0]):
+            return self._open(engines)
+        return engines
+
+    def _open(self, stale: tuple[Engine, Engine] | None) -> tuple[Engine, Engine]:
         with self._opening:
-            if self._engine is None:
-                made = self._make_engine()
-                if not self._prepared:
-                    try:
-                        self._prepare(made)
-                    except BaseException:
-                        made.dispose()
-                        raise
-                    self._prepared = True
-                self._writer = made.execution_options(skledger_writes=True)
-                self._engine = made
-            assert self._writer is not None
-            return self._writer if writes else self._engine
+            if self._engines is not None and self._engines is not stale:
+                return self._engines  # another thread was faster
+            self._engines = None
+            if stale is not None:
+                stale[0].dispose()
+            made = self._make_engine()
+            try:
+                self._prepare(made)
+            except BaseException:
+                made.dispose()
+                raise
+            self._engines = made, made.execution_options(skledger_writes=True)
+            return self._engines
 
     def _translate(self, error: Exception, *, writes: bool) -> StoreError:
         reason = str(error.orig) if isinstance(error, DBAPIError) else str(error)
@@ -134,9 +138,8 @@ class Database:
         """Wait until no transaction is under way, close idle connections, let none begin."""
         self._idle.acquire()
         self._idle.wait_for(lambda: self._active == 0, FORK_PATIENCE)
-        engine = self._engine
-        if self._active == 0 and engine is not None:
-            engine.dispose()
+        if self._active == 0 and self._engines is not None:
+            self._engines[0].dispose()
 
     def after_fork_in_parent(self) -> None:
         """Let transactions begin again."""
@@ -144,9 +147,9 @@ class Database:
 
     def after_fork_in_child(self) -> None:
         """Start anew; a transaction of another thread stays behind, neither used nor closed."""
-        if self._active and self._engine is not None:
-            _left_behind.append(self._engine)
-        self._engine = self._writer = None
+        if self._active and self._engines is not None:
+            _left_behind.append(self._engines[0])
+        self._engines = None
         self._active = 0
         self._idle = threading.Condition()
         self._opening = threading.Lock()
@@ -167,9 +170,12 @@ _ADVICE = {
 _databases: weakref.WeakSet[Database] = weakref.WeakSet()
 _left_behind: list[Engine] = []
 _held: list[Database] = []
+#: Held during a fork, so that two threads that fork do not mix up what they hold.
+_forking = threading.Lock()
 
 
 def _before_fork() -> None:
+    _forking.acquire()
     _held[:] = list(_databases)
     for database in _held:
         database.before_fork()
@@ -179,9 +185,12 @@ def _after_fork_in_parent() -> None:
     for database in _held:
         database.after_fork_in_parent()
     _held.clear()
+    _forking.release()
 
 
 def _after_fork_in_child() -> None:
+    global _forking
+    _forking = threading.Lock()
     for database in _held:
         database.after_fork_in_child()
     _held.clear()

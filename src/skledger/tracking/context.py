@@ -36,7 +36,11 @@ def default_tags() -> dict[str, str]:
         "mlflow.source.name": name,
         "mlflow.source.type": kind,
     }
-    commit = _git_commit(str(Path(name).resolve().parent) if kind == "LOCAL" else str(Path.cwd()))
+    try:
+        folder = Path(name).resolve().parent if kind == "LOCAL" else Path.cwd()
+        commit = _git_commit(str(folder))
+    except (OSError, ValueError):  # the current folder may be gone
+        commit = None
     if commit:
         tags["mlflow.source.git.commit"] = commit
     return tags
@@ -49,7 +53,9 @@ def _source(argument: str) -> tuple[str, str]:
         main = vars(sys.modules.get("__main__", sys))
         name = os.environ.get("JPY_SESSION_NAME") or main.get("__vsc_ipynb_file__") or "notebook"
         return str(name), "NOTEBOOK"
-    return argument or "<interactive>", "LOCAL"
+    # Bytes that are no text in this locale are escaped: a store keeps text.
+    name = argument.encode("utf-8", "backslashreplace").decode()
+    return name or "<interactive>", "LOCAL"
 
 
 @functools.lru_cache(maxsize=8)

@@ -61,6 +61,17 @@ _ATTRIBUTES: dict[str, Mapping[str, str]] = {
         "last_update_time": "last_update_time",
     },
 }
+#: How tables and DataFrames of runs call what the grammar names otherwise.
+_COLUMNS: dict[str, Mapping[str, str]] = {
+    "run": {
+        "name": "run_name",
+        "run": "run_id",
+        "when": "start_time",
+        "duration": "metrics.fit_seconds",
+        "estimator": "tags.estimator_name",
+    },
+    "experiment": {},
+}
 _NUMBERS = frozenset({"start_time", "end_time", "creation_time", "last_update_time"})
 _DATASET_KEYS = ("name", "digest", "context")
 _EXAMPLE = {
@@ -187,11 +198,13 @@ class _Reader:
     """A recursive descent reader over the tokens of one text."""
 
     def __init__(self, text: str, entity: str, what: str) -> None:
+        self.a_what = f"{'an' if what[0] in 'aeiou' else 'a'} {what}"
         if entity not in _KINDS:
             raise InvalidParameterError(f"cannot search {entity!r}: expected one of {list(_KINDS)}")
         if not isinstance(text, str):
             raise InvalidParameterError(
-                f"a {what} must be text such as {_EXAMPLE[entity]!r}, got {type(text).__name__}"
+                f"{self.a_what} must be text such as {_EXAMPLE[entity]!r}, got "
+                f"{type(text).__name__}"
             )
         self.text = text
         self.entity = entity
@@ -231,7 +244,7 @@ class _Reader:
         example = _EXAMPLE[self.entity] if self.what == "filter" else "start_time DESC"
         raise InvalidParameterError(
             f"cannot read the {self.what}: {reason}\n"
-            f"  {line}\n  {' ' * at}^\na {self.what} looks like: {example}"
+            f"  {line}\n  {' ' * at}^\n{self.a_what} looks like: {example}"
         )
 
     def _peek(self) -> _Token | None:
@@ -331,11 +344,30 @@ class _Reader:
             names = _ATTRIBUTES[self.entity]
             if key.lower() not in names:
                 known = ", ".join(dict.fromkeys(names.values()))
-                self.fail(f"{key!r} is not an attribute of a {self.entity} ({known})", start)
+                meant = self._meant(key)
+                self.fail(f"{key!r} is not an attribute of a {self.entity} ({known}){meant}", start)
             return names[key.lower()]
         if kind == "dataset" and key.lower() not in _DATASET_KEYS:
             self.fail(f"{key!r} is not known of a data set ({', '.join(_DATASET_KEYS)})", start)
         return key.lower() if kind == "dataset" else key
+
+    def _meant(self, key: str) -> str:
+        """Suggest what a word stands for that is no attribute; what follows it gives a hint."""
+        import difflib
+
+        names = {**_ATTRIBUTES[self.entity], **_COLUMNS[self.entity]}
+        close = difflib.get_close_matches(key.lower(), names, n=1, cutoff=0.85)
+        if close:
+            return f"; did you mean {names[close[0]]}?"
+        if self.entity != "run" or not key or _NUMBER.match(key):
+            return ""
+        key = key if re.fullmatch(r"[\w.]+", key) else f"`{key}`"
+        follow = [each.text[0] for each in self.tokens[self.position : self.position + 2]]
+        if self.what != "filter":
+            return f"; did you mean metrics.{key}, params.{key} or tags.{key}?"
+        if len(follow) == 2 and follow[1] in "'\"":
+            return f"; did you mean params.{key} or tags.{key}?"
+        return f"; did you mean metrics.{key}?"
 
     def _operator(self) -> str:
         token = self._next("a comparison")

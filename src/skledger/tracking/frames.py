@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from skledger.errors import InvalidParameterError, NotFoundError
 from skledger.tracking.entities import PagedList, Run, ViewType
-from skledger.tracking.session import experiment_in_use, get_store
+from skledger.tracking.session import experiment_in_use, get_store, store_to_read
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,6 +61,7 @@ def search_runs(
     """
     if output_format not in ("pandas", "list"):
         raise InvalidParameterError(f"output_format is 'pandas' or 'list', not {output_format!r}.")
+    store_to_read()
     ids = _experiments(experiment_ids, experiment_names, search_all_experiments)
     runs = find_runs(ids, filter_string, run_view_type, max_results, order_by)
     return to_frame(runs) if output_format == "pandas" else runs

@@ -10,7 +10,7 @@ from skledger.errors import ModelIntegrityError, NotFoundError
 from skledger.models.uris import parse_model_uri
 from skledger.stores.artifacts import local_folder
 from skledger.tracking.entities import LoggedModel
-from skledger.tracking.session import get_store
+from skledger.tracking.session import store_to_read
 
 __all__ = ["DIGESTS_TAG", "LocatedModel", "locate"]
 
@@ -42,12 +42,12 @@ def locate(uri: str, *, verify: bool = True) -> LocatedModel:
     if parsed.run_id is not None and parsed.artifact_path is not None:
         return _of_run(parsed.run_id, parsed.artifact_path, uri, verify)
     if parsed.model_id is not None:
-        return _verified(get_store().get_logged_model(parsed.model_id), uri, verify)
+        return _verified(store_to_read().get_logged_model(parsed.model_id), uri, verify)
     raise NotFoundError(f"There is no model registry in this store, so {uri!r} cannot be found.")
 
 
 def _of_run(run_id: str, name: str, uri: str, verify: bool) -> LocatedModel:
-    store = get_store()
+    store = store_to_read()
     run = store.get_run(run_id)
     models = store.search_logged_models(run_id)
     named = [model for model in models if model.name == name]

@@ -25,7 +25,7 @@ from skledger.tracking.entities import (
     as_tags,
 )
 from skledger.tracking.names import new_run_id, now_ms, random_name
-from skledger.tracking.session import experiment_in_use, get_store
+from skledger.tracking.session import experiment_in_use, get_store, store_to_read
 
 __all__ = [
     "ActiveRun",
@@ -65,11 +65,12 @@ class _Stack(threading.local):
 
     def __init__(self) -> None:
         self.runs: list[ActiveRun] = []
+        # Which process made each run active: a forked child may write to the run it was born
+        # in, but only the parent ends it.
+        self.process: dict[str, int] = {}
         self.last: str | None = None
 
 
-# A forked child may write to the run it was born in, but only the parent ends it.
-_process = os.getpid()
 _stack = _Stack()
 _last_of_process: str | None = None
 
@@ -180,6 +181,7 @@ def start_run(
             extra.setdefault(PARENT_TAG, parent_run_id)
         run = _create(run_name or extra.get(NAME_TAG) or random_name(), experiment_id, extra)
     _stack.runs.append(run)
+    _stack.process[run.info.run_id] = os.getpid()
     remember(run.info.run_id)
     return run
 
@@ -234,6 +236,8 @@ def _end(run_id: str, status: str) -> None:
         at = _stack.runs.index(ended[-1])
         ended = _stack.runs[at:]
         del _stack.runs[at:]
+        for run in ended:
+            _stack.process.pop(run.info.run_id, None)
     elif is_known_elsewhere(run_id):
         return
     now = now_ms()
@@ -268,7 +272,7 @@ def last_active_run() -> Run | None:
     Runs that autologging booked count.
     """
     run_id = _stack.runs[-1].info.run_id if _stack.runs else (_stack.last or _last_of_process)
-    return None if run_id is None else get_store().get_run(run_id)
+    return None if run_id is None else get_run(run_id)
 
 
 def get_run(run_id: str) -> Run:
@@ -279,7 +283,7 @@ def get_run(run_id: str) -> Run:
     NotFoundError
         When there is no such run.
     """
-    return get_store().get_run(run_id)
+    return store_to_read().get_run(run_id)
 
 
 def current_run_id() -> str:
@@ -289,10 +293,8 @@ def current_run_id() -> str:
 
 def _end_what_is_open() -> None:
     """At exit, end the runs this thread left open; FAILED when an exception ended the script."""
-    if os.getpid() != _process:
-        return
     error = getattr(sys, "last_value", None)
-    while _stack.runs:
+    while _stack.runs and _stack.process.get(_stack.runs[-1].info.run_id) == os.getpid():
         run = _stack.runs[-1]
         with contain(f"the end of the run {run.info.run_name!r}") as attempt:
             _end(run.info.run_id, status_after(error))

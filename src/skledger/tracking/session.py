@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,15 @@ class _Session:
 
 
 _session = _Session()
+
+
+def _renew_lock() -> None:
+    # A thread that held it does not exist in a forked child.
+    _session.lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 def set_tracking_uri(uri: str | Path) -> None:
@@ -111,6 +121,17 @@ def get_store() -> Store:
 
                 store = _session.stores[uri] = open_store(uri)
     return store
+
+
+#: Called before anything is read on the user's behalf: work that waits is written first.
+before_reading: list[Callable[[], None]] = []
+
+
+def store_to_read() -> Store:
+    """Return the store of the tracking URI, with everything in it that is known by now."""
+    for catch_up in before_reading:
+        catch_up()
+    return get_store()
 
 
 def create_experiment(
