@@ -157,7 +157,7 @@ def test_long_params_are_whole(autolog, multiclass):
     """A long dictionary inside a pipeline and a long array are written out."""
     from sklearn.pipeline import Pipeline
 
-    weights = {label: 1.0 for label in range(200)}
+    weights = dict.fromkeys(range(200), 1.0)
     model = LogisticRegression(class_weight=weights, max_iter=500)
     Pipeline([("m", model)]).fit(*multiclass)
     assert skledger.last_active_run().data.params["m__class_weight"] == str(weights)

@@ -613,18 +613,12 @@ def test_warnings_as_errors():
     assert bare == ours == [(UserWarning, "level 1")]
 
 
-_RESETS = pytest.mark.xfail(
-    strict=True,
-    reason="measuring enters warnings.catch_warnings, which forgets what was shown",
-)
-
-
 @pytest.mark.parametrize(
     "action",
     [
-        pytest.param("default", marks=_RESETS),
-        pytest.param("once", marks=_RESETS),
-        pytest.param("module", marks=_RESETS),
+        "default",
+        "once",
+        "module",
         "ignore",
         "always",
     ],
@@ -700,11 +694,6 @@ def _in_stack(state):
     return StackingClassifier([("d", _alone(state))], cv=2)
 
 
-_DRAWS = pytest.mark.xfail(
-    strict=True, reason="the state is put back only for an estimator that draws by itself"
-)
-
-
 @pytest.mark.parametrize(
     ("make", "given"),
     [
@@ -714,9 +703,9 @@ _DRAWS = pytest.mark.xfail(
         pytest.param(_in_pipeline, True, id="given, in a pipeline"),
         pytest.param(_in_search, False, id="global, in a search"),
         pytest.param(_in_search, True, id="given, in a search"),
-        pytest.param(_in_vote, False, id="global, in a vote", marks=_DRAWS),
-        pytest.param(_in_vote, True, id="given, in a vote", marks=_DRAWS),
-        pytest.param(_in_stack, False, id="global, in a stack", marks=_DRAWS),
+        pytest.param(_in_vote, False, id="global, in a vote"),
+        pytest.param(_in_vote, True, id="given, in a vote"),
+        pytest.param(_in_stack, False, id="global, in a stack"),
         pytest.param(_in_stack, True, id="given, in a stack"),
     ],
 )

@@ -623,7 +623,7 @@ class TestUnnoticed:
                     one()
         assert [str(one.message) for one in caught] == []
 
-    def test_warnings_of_predict(self):
+    def test_warnings_of_predict(self, autolog):
         """A warning of the call that we made is not the user's; the filters stay as they are."""
 
         class Talkative(GaussianNB):

@@ -34,6 +34,7 @@ from skledger.capture.metrics_labels import (
 from skledger.capture.metrics_regressor import as_columns, regression_metrics
 from skledger.capture.metrics_score import (
     call,
+    predicts_the_likeliest,
     same_random_state,
     score_metric,
     score_takes_weight,
@@ -79,6 +80,8 @@ class _Job:
     # Whether our own computing failed although there were predictions: then the estimator's
     # score may still work.
     failed: bool = False
+    # What predict_proba gave, when it has been called already.
+    probabilities: Any = None
 
     def book(self, metrics: dict[str, float]) -> None:
         for name, value in metrics.items():
@@ -152,7 +155,7 @@ def _evaluate(job: _Job, sample_weight: Any, pos_label: Any, accepts: bool | Non
             if sample_weight is not None:
                 job.weight = _weights(sample_weight, y_true.shape[0])
         if y_true is not None and (sample_weight is None or job.weight is not None):
-            predicted = _predict(job)
+            predicted = _predict(job, one_target=kind == "classifier" and y_true.ndim == 1)
             if kind == "classifier":
                 _classifier(job, y_true, predicted, pos_label)
             else:
@@ -189,11 +192,15 @@ def _weights(sample_weight: Any, n_samples: int) -> Floats:
     return weight
 
 
-def _predict(job: _Job) -> Any:
+def _predict(job: _Job, *, one_target: bool) -> Any:
     """Call ``predict``, the one time it is called."""
     predicted = None
     if hasattr(job.estimator, "predict"):
         with contain("the metrics of the training predictions"):
+            if one_target and predicts_the_likeliest(job.estimator):
+                job.probabilities = call(job.estimator.predict_proba, job.X)
+                classes = np.asarray(job.estimator.classes_)
+                return target_array(classes.take(np.argmax(job.probabilities, axis=1)))
             predicted = target_array(call(job.estimator.predict, job.X))
     return predicted
 
@@ -253,7 +260,9 @@ def _probabilistic(job: _Job, labels: Labels, classes: Any) -> None:
     with contain("the metrics of the training probabilities"):
         if not hasattr(job.estimator, "predict_proba"):
             return
-        given = call(job.estimator.predict_proba, job.X)
+        given = job.probabilities
+        if given is None:
+            given = call(job.estimator.predict_proba, job.X)
         probabilities, columns = _columns(given, classes, len(labels.true))
         if probabilities is None:
             return

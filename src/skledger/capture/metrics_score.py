@@ -5,14 +5,22 @@ from __future__ import annotations
 import inspect
 import sys
 import threading
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
 
-__all__ = ["call", "final_model", "same_random_state", "score_metric", "score_takes_weight"]
+from skledger._guard import muted
+
+__all__ = [
+    "call",
+    "final_model",
+    "predicts_the_likeliest",
+    "same_random_state",
+    "score_metric",
+    "score_takes_weight",
+]
 
 _DUMMY = "sklearn.dummy"
 
@@ -25,14 +33,15 @@ _CALLS_THE_MIXIN = {
 }
 
 
+#: Methods of scikit-learn's that take the class with the greatest of ``predict_proba``.
+_PREDICTS_THE_LIKELIEST = ("sklearn.ensemble._forest.ForestClassifier.predict",)
+
+
 def call(method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Call a method of the user's estimator without its warnings, which nobody asked for.
 
-    ``warnings.catch_warnings`` changes state of the whole process, and two threads inside it
-    can leave each other's filters behind for good. So filters are touched in the main thread
-    only, or where Python keeps them per context (3.14, free-threaded by default). In other
-    threads a warning of ``predict`` may be shown; NumPy's floating point warnings, by far the
-    most frequent, are suppressed everywhere, as that state is kept per context.
+    Warnings are dropped by the hook of the warnings module (`skledger._guard.muted`), without a
+    change to Python's filters; NumPy's floating point state is kept per context.
 
     Parameters
     ----------
@@ -46,13 +55,8 @@ def call(method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     object
         What the method gives.
     """
-    alone = threading.current_thread() is threading.main_thread()
-    with np.errstate(all="ignore"):
-        if not (alone or getattr(sys.flags, "context_aware_warnings", False)):
-            return method(*args, **kwargs)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return method(*args, **kwargs)
+    with np.errstate(all="ignore"), muted():
+        return method(*args, **kwargs)
 
 
 def final_model(estimator: Any) -> tuple[Any, Any]:
@@ -140,6 +144,19 @@ def _loaded(module: str, name: str) -> Any:
     return getattr(sys.modules.get(module), name, None)
 
 
+def predicts_the_likeliest(estimator: Any) -> bool:
+    """Tell whether ``predict`` calls ``predict_proba`` and takes the class with the greatest.
+
+    That is so for forests, whose trees would all be walked a second time.
+    """
+    model, _ = final_model(estimator)
+    if "predict" in getattr(model, "__dict__", {}):
+        return False
+    function = _method(type(model), "predict")
+    place = f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', '')}"
+    return place in _PREDICTS_THE_LIKELIEST
+
+
 def _method(cls: type, name: str) -> Any:
     """Give the plain function behind a class's method, below all wrappers that say so."""
     for owner in cls.__mro__:
@@ -164,21 +181,36 @@ def same_random_state(estimator: Any) -> Iterator[None]:
     so the state is not even read for them. Nor is it in threads, where putting it back could
     repeat what another thread has drawn.
     """
-    source = None
-    with suppress(Exception):
-        model, _ = final_model(estimator)
-        module = type(model).__module__
-        if not module.startswith("sklearn.") or module == _DUMMY:
-            source = _random_source(model)
-    if source is None or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = source.get_state(legacy=False)
+    sources: list[Any] = []
+    if threading.current_thread() is threading.main_thread():
+        with suppress(Exception):
+            sources = _random_sources(final_model(estimator)[0])
+    before = [source.get_state(legacy=False) for source in sources]
     try:
         yield
     finally:
-        with suppress(Exception):
-            source.set_state(before)
+        for source, state in zip(sources, before, strict=True):
+            with suppress(Exception):
+                source.set_state(state)
+
+
+def _random_sources(model: Any) -> list[Any]:
+    """Find the generators that a model, or a model inside of it, may draw from."""
+    parts = [model]
+    if hasattr(model, "estimators") or hasattr(model, "estimator"):
+        # As they were given, and as they were cloned to be fitted.
+        inside = [*model.get_params(deep=True).values(), getattr(model, "estimator_", None)]
+        fitted = getattr(model, "estimators_", None)
+        inside += fitted if isinstance(fitted, list) else []
+        parts += [part for part in inside if hasattr(part, "predict")]
+    sources: list[Any] = []
+    for part in parts:
+        module = type(part).__module__
+        if not module.startswith("sklearn.") or module == _DUMMY:
+            source = _random_source(part)
+            if source is not None and not any(source is each for each in sources):
+                sources.append(source)
+    return sources
 
 
 def _random_source(model: Any) -> Any:

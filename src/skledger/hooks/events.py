@@ -71,7 +71,7 @@ _parameters: WeakKeyDictionary[Callable[..., Any], tuple[str, ...]] = WeakKeyDic
 def _parameter_names(function: Callable[..., Any]) -> tuple[str, ...]:
     """Return the names of the positional parameters after ``self``, once per function."""
     # Bound to an instance, or (through the class) with the instance already taken off by wrapt.
-    plain = getattr(function, "__func__", None) or getattr(function, "__wrapped__", function)
+    plain: Any = getattr(function, "__func__", None) or getattr(function, "__wrapped__", function)
     try:
         names = _parameters.get(plain)
     except TypeError:

@@ -98,9 +98,8 @@ class MemoryStore:
 
     def __init__(self, artifact_root: str | None = None) -> None:
         self._folder = TemporaryFolder() if artifact_root is None else None
-        if self._folder is not None:
-            artifact_root = self._folder.path
-        self.artifact_root = os.path.abspath(artifact_root)  # noqa: PTH100
+        root = artifact_root if self._folder is None else self._folder.path
+        self.artifact_root = os.path.abspath(root or "")  # noqa: PTH100
         self._lock = threading.RLock()
         self._experiments: dict[str, Experiment] = {}
         self._runs: dict[str, _Record] = {}
