@@ -85,3 +85,28 @@ def test_a_read_only_database_can_be_looked_at(autolog, regression, monkeypatch,
     assert len(skledger.search_runs()) == 1
     assert len(os.listdir("skledger-artifacts/0/models")) == 1
     swallowed.clear()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="what is open cannot be removed there")
+@pytest.mark.parametrize("suffixes", [("",), ("", "-wal", "-shm")])
+def test_fits_are_booked_after_the_database_was_removed(autolog, regression, suffixes):
+    """`rm skledger.db` beside a running notebook starts a new record, not silence."""
+    Ridge().fit(*regression)
+    for suffix in suffixes:
+        os.remove(f"skledger.db{suffix}")
+    model = Ridge(alpha=2).fit(*regression)
+    run_id = skledger.last_active_run().info.run_id
+    assert [run.info.run_id for run in skledger.search_runs(output_format="list")] == [run_id]
+    again = skledger.sklearn.load_model(f"runs:/{run_id}/model")
+    assert np.array_equal(again.coef_, model.coef_)
+
+
+def test_fits_are_booked_in_a_folder_of_any_name(autolog, regression, tmp_path, monkeypatch):
+    """Characters that mean something in a URI mean nothing in the default one."""
+    folder = tmp_path / "q?x #1 %41 ü"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    Ridge().fit(*regression)
+    run_id = skledger.last_active_run().info.run_id
+    assert skledger.sklearn.load_model(f"runs:/{run_id}/model").alpha == 1.0
+    assert (folder / "skledger.db").is_file()

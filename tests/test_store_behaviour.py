@@ -525,6 +525,7 @@ def test_any_text_and_number_comes_back(store, params, tags, metrics):
         "sqlite:///",
         "sqlite:///:memory:",
         "sqlite:///x.db?mode=ro",
+        "sqlite:////q?x/x.db?timeout=5&uri=true",
         "ftp://h",
         None,
     ],
@@ -533,6 +534,34 @@ def test_other_uris_are_refused(uri):
     """A URI that names no store is an error that says what is expected."""
     with pytest.raises(InvalidParameterError, match="sqlite:///"):
         open_store(uri)
+
+
+@pytest.mark.parametrize(
+    "name", ["q?x", "what?", "a=b?c", "a b", "ä ö 漢", "#1", "50%", "%41", "a&b=c", "x?y=1"]
+)
+def test_a_path_is_taken_as_it_is(tmp_path, name):
+    """Question marks, blanks, percent signs and the like in the name of a folder are nothing."""
+    folder = tmp_path / name
+    store = open_store(f"sqlite:///{folder}/skledger.db")
+    run_id = create(store)
+    assert (folder / "skledger.db").is_file()
+    assert store.uri == f"sqlite:///{folder}/skledger.db"
+    location = store.get_experiment("0").artifact_location
+    artifact_store(location).put_bytes("a.txt", b"a")
+    assert (folder / "skledger-artifacts" / "0" / "a.txt").read_bytes() == b"a"
+    store.close()
+    again = open_store(store.uri)
+    assert again.get_run(run_id).info.run_id == run_id
+    again.close()
+    assert os.listdir(tmp_path) == [name]
+
+
+def test_a_path_that_is_no_text_is_explained(tmp_path):
+    """Bytes that are not UTF-8 in a path are a StoreError that can be printed; nothing is made."""
+    with pytest.raises(StoreError, match="no text in UTF-8.*another name") as it:
+        open_store(f"sqlite:///{tmp_path}/b\udcffd/skledger.db")
+    str(it.value).encode()
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_relative_uri_becomes_absolute(tmp_path, monkeypatch):
@@ -573,6 +602,57 @@ def test_memory_leaves_nothing_behind():
     assert os.path.isdir(root)
     del store
     assert not os.path.exists(root)
+
+
+def test_a_closed_memory_store_works_again():
+    """Closing removes the temporary artifacts; records stay, and new artifacts are taken."""
+    store = open_store("memory:")
+    run_id = create(store)
+    files = artifact_store(store.get_experiment("0").artifact_location)
+    for _ in range(2):
+        files.put_bytes("a.txt", b"a")
+        assert os.path.isfile(files.local_path("a.txt"))
+        store.close()
+        assert not os.path.exists(store.artifact_root)
+    assert store.get_run(run_id).info.run_id == run_id
+    create(store)
+
+
+def test_memory_of_autologging_lasts_until_the_pictures_are_drawn(run_python, tmp_path):
+    """At the end of the process pictures still have their place; then nothing is left."""
+    code = """
+    import skledger
+    from sklearn.linear_model import LogisticRegression
+    skledger.set_tracking_uri("memory:")
+    skledger.autolog()
+    for _ in range(2):
+        LogisticRegression().fit([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1])
+    """
+    done = run_python(code, env={"TMPDIR": str(tmp_path), "PYTHONWARNINGS": "default"})
+    assert done.stderr == ""
+    assert [each for each in os.listdir(tmp_path) if each.startswith("skledger-")] == []
+
+
+def test_a_memory_store_that_nobody_closes_leaves_no_folder(run_python, tmp_path):
+    """A store that lives until the end of the process takes its empty folder along."""
+    code = """
+    from skledger.stores.opening import open_store
+    store = open_store("memory:")
+    """
+    run_python(code, env={"TMPDIR": str(tmp_path)})
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_leaves_the_folder_to_its_parent():
+    """A child that closes its copy of a memory store does not remove the parent's artifacts."""
+    store = open_store("memory:")
+    child = os.fork()
+    if not child:
+        store.close()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert os.path.isdir(store.artifact_root)
 
 
 class TestArtifacts:
