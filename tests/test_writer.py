@@ -43,7 +43,7 @@ def test_flush_gives_up_after_its_timeout(writer):
 
 def test_too_many_jobs_drop_the_oldest(writer, monkeypatch, caplog):
     """The queue is bounded, what is dropped is counted and said at the end."""
-    monkeypatch.setattr(switch, "fits", 1)
+    monkeypatch.setattr(switch, "_fitting", {1})
     done = []
     for n in range(_writer.LIMIT + 10):
         writer.submit(Job("it", lambda n=n: done.append(n)))
@@ -57,18 +57,18 @@ def test_too_many_jobs_drop_the_oldest(writer, monkeypatch, caplog):
 
 def test_a_job_waits_for_training_to_pause(writer, monkeypatch):
     """While a fit is under way a job is not begun; when it has ended, it is."""
-    monkeypatch.setattr(switch, "fits", 1)
+    monkeypatch.setattr(switch, "_fitting", {1})
     done = threading.Event()
     writer.submit(Job("it", done.set))
     assert not done.wait(0.5)
-    monkeypatch.setattr(switch, "fits", 0)
+    monkeypatch.setattr(switch, "_fitting", set())
     assert done.wait(5)
 
 
 def test_training_without_a_pause_does_not_starve_jobs(writer, monkeypatch):
     """After a while a job is done all the same."""
     monkeypatch.setattr(_writer, "PATIENCE", 0.2)
-    monkeypatch.setattr(switch, "fits", 1)
+    monkeypatch.setattr(switch, "_fitting", {1})
     done = threading.Event()
     writer.submit(Job("it", done.set))
     assert done.wait(5)

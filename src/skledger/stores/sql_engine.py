@@ -54,6 +54,7 @@ class Database:
         self._engines: tuple[Engine, Engine] | None = None
         self._idle = threading.Condition()
         self._active = 0
+        self._fork_waits = False
         self._opening = threading.Lock()
         with _forking:
             _databases.add(self)
@@ -80,6 +81,9 @@ class Database:
     def _in_use(self) -> Iterator[None]:
         """Hold up a fork."""
         with self._idle:
+            # Threads that write one run after another would never let a fork have its turn.
+            while self._fork_waits:
+                self._idle.wait()
             self._active += 1
         try:
             yield
@@ -137,12 +141,15 @@ class Database:
     def before_fork(self) -> None:
         """Wait until no transaction is under way, close idle connections, let none begin."""
         self._idle.acquire()
+        self._fork_waits = True
         self._idle.wait_for(lambda: self._active == 0, FORK_PATIENCE)
         if self._active == 0 and self._engines is not None:
             self._engines[0].dispose()
 
     def after_fork_in_parent(self) -> None:
         """Let transactions begin again."""
+        self._fork_waits = False
+        self._idle.notify_all()
         self._idle.release()
 
     def after_fork_in_child(self) -> None:
@@ -151,6 +158,7 @@ class Database:
             _left_behind.append(self._engines[0])
         self._engines = None
         self._active = 0
+        self._fork_waits = False
         self._idle = threading.Condition()
         self._opening = threading.Lock()
 
