@@ -133,8 +133,8 @@ def evaluate(
         Metrics and pictures.
     """
     job = _Job(estimator, X, y, None, prefix, pictures)
-    if X is None or y is None or getattr(estimator, "refit", True) is False:
-        # Without data, and for a search that is not refitted, there is nothing to measure.
+    if y is None or getattr(estimator, "refit", True) is False:
+        # A search that is not refitted has no model to measure.
         return job.result
     # NumPy's floating point warnings of what we compute are nobody's business.
     with np.errstate(all="ignore"), same_random_state(estimator):

@@ -140,7 +140,7 @@ class FitLedger:
             with contain("the error of the fit"):
                 error_records(records, call.error)
             return
-        if not self._is_measurable(note):
+        if note.data.X is None or not self._is_measurable(note):
             return
         with contain(f"the training metrics of {type(call.estimator).__name__}"):
             from skledger.capture.metrics import evaluate
