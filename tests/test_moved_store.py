@@ -110,3 +110,21 @@ def test_fits_are_booked_in_a_folder_of_any_name(autolog, regression, tmp_path, 
     run_id = skledger.last_active_run().info.run_id
     assert skledger.sklearn.load_model(f"runs:/{run_id}/model").alpha == 1.0
     assert (folder / "skledger.db").is_file()
+
+
+@pytest.mark.parametrize("experiment", [None, "mine"])
+def test_a_database_that_is_removed_is_made_again(autolog, regression, experiment):
+    """`rm skledger.db` in a notebook: the next fit is booked, in the same experiment."""
+    if experiment:
+        skledger.set_experiment("other")
+        skledger.set_experiment(experiment)
+    Ridge().fit(*regression)
+    skledger.flush()
+    os.remove("skledger.db")
+    Ridge(alpha=2).fit(*regression)
+    (run,) = skledger.search_runs(output_format="list", search_all_experiments=True)
+    assert run.data.params["alpha"] == "2"
+    assert skledger.get_experiment(run.info.experiment_id).name == (experiment or "Default")
+    skledger.sklearn.load_model(f"runs:/{run.info.run_id}/model")
+    Ridge(alpha=3).fit(*regression)
+    assert len(skledger.search_runs()) == 2

@@ -18,7 +18,7 @@ from typing import Any
 
 from skledger._guard import contain, logger
 from skledger._writer import writer
-from skledger.errors import ParamConflictError
+from skledger.errors import NotFoundError, ParamConflictError
 from skledger.ledger.records import Records, storable
 from skledger.stores.artifacts import artifact_store, local_folder
 from skledger.tracking import runs
@@ -39,7 +39,7 @@ from skledger.tracking.entities import (
     as_tags,
 )
 from skledger.tracking.names import new_model_id, now_ms
-from skledger.tracking.session import get_store
+from skledger.tracking.session import get_store, renew_experiment_in_use
 
 __all__ = ["OwnRun", "Place", "UserRun", "place_for"]
 
@@ -188,9 +188,26 @@ class OwnRun(Place):
                 models=() if records.model is None else (records.model,),
                 deleted_models=records.replaced_models,
             )
-            self.store.write(change)
+            try:
+                self.store.write(change)
+            except NotFoundError:
+                # The database was removed meanwhile, and the experiment in use with it.
+                if create is None:
+                    raise
+                self.store.write(_in_renewed_experiment(change))
             self._created, self._ended = True, final
         runs.remember(self.info.run_id)
+
+
+def _in_renewed_experiment(change: RunChange) -> RunChange:
+    """Return the creation of a run in an experiment of the same name, made anew."""
+    experiment_id = renew_experiment_in_use().experiment_id
+    assert change.create is not None
+    return replace(
+        change,
+        create=replace(change.create, experiment_id=experiment_id),
+        models=tuple(replace(each, experiment_id=experiment_id) for each in change.models),
+    )
 
 
 class UserRun(Place):

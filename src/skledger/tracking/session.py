@@ -247,6 +247,14 @@ def experiment_in_use() -> Experiment:
     return default
 
 
+def renew_experiment_in_use() -> Experiment:
+    """Find or create the experiment in use again by its name; its database was removed."""
+    store = get_store()
+    chosen = _session.experiments.pop(store.uri, None)
+    _session.fallback.pop(store.uri, None)
+    return experiment_in_use() if chosen is None else set_experiment(chosen.name)
+
+
 def close_stores() -> None:
     """Close the stores, so that each database is one whole file; they open again when used."""
     for store in list(_session.stores.values()):
