@@ -23,6 +23,7 @@ from rich.cells import cell_len
 import skledger
 from skledger.cli import main
 from skledger.cli._invoked import skledger_command
+from skledger.cli._process import status_text
 from skledger.tracking.context import process_identity
 from skledger.tracking.entities import Metric, RunChange, RunInfo, as_tags
 from skledger.tracking.names import now_ms
@@ -366,7 +367,10 @@ def test_a_run_whose_process_is_gone_is_told_apart(cli):
         shown = cli("show", run_id).output
         assert ("RUNNING (process gone)" in shown.splitlines()[0]) == (name in gone)
         assert get_store().get_run(run_id).info.status == "RUNNING"
-    assert sum("RUNNING?" in line for line in _on_terminal(80, "runs")) == len(gone)
+    shown = [status_text(run, short=True).plain for run in get_store().search_runs(["0"])]
+    assert shown.count("RUNNING?") == len(gone)
+    # Another process that opens the store ends them.
+    assert sum(" KILLED " in line for line in _on_terminal(80, "runs")) == len(gone)
 
 
 def _on_terminal(width, *arguments):

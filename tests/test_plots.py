@@ -105,6 +105,76 @@ def heatmap(values, **more):
     }
 
 
+def by_value(x, y, best=((), (), ()), **more):
+    return {
+        "kind": "score_by_value",
+        "title": "Mean test accuracy by C",
+        "metric": "accuracy",
+        "param": "C",
+        "x": list(x),
+        "y": list(y),
+        "best": dict(zip(("x", "y", "std"), map(list, best), strict=True)),
+        "n": len(x),
+        **more,
+    }
+
+
+def score_field(values, row="{}", **more):
+    return {
+        "kind": "score_heatmap",
+        "title": "Best mean test accuracy by C and gamma",
+        "metric": "accuracy",
+        "row_name": "gamma",
+        "column_name": "C",
+        "rows": [row.format(index) for index in range(len(values))],
+        "columns": [row.format(index) for index in range(len(values[0]) if values else 0)],
+        "values": values,
+        **more,
+    }
+
+
+def parallel(*columns, score=(), **more):
+    """Return candidates; a column of texts is one of categories."""
+    given = []
+    for index, values in enumerate(columns):
+        labels = sorted({value for value in values if isinstance(value, str)})
+        axis = {"name": f"param {index}", "values": list(values)}
+        if labels:
+            axis["values"] = [None if one is None else labels.index(one) for one in values]
+            axis["labels"] = labels
+        given.append(axis)
+    given.append({"name": "mean test accuracy", "values": list(score)})
+    return {"kind": "parallel_coordinates", "title": "Candidates", "columns": given, **more}
+
+
+def scored_curve(kind, x, train, test, spread=0.1, **more):
+    def curve(mean):
+        return {"mean": list(mean), "std": [spread] * len(mean)}
+
+    both = {"train": curve(train), "test": curve(test), "metric": "accuracy"}
+    return {"kind": kind, "title": "Curve", "x": list(x), "folds": 5, **both, **more}
+
+
+def permutations(score, edges=(), counts=(), pvalue=0.01, **more):
+    histogram = {"edges": list(edges), "counts": list(counts)}
+    both = {"score": score, "pvalue": pvalue, "histogram": histogram}
+    return {"kind": "permutation_test", "title": "Permutation test", **both, **more}
+
+
+def folds(*metrics, name="test_{}", **more):
+    given = [
+        {
+            "name": name.format(index),
+            "scores": list(scores),
+            "mean": scores[0] if scores else None,
+            "std": 0.01 if scores else None,
+            "n": len(scores),
+        }
+        for index, scores in enumerate(metrics)
+    ]
+    return {"kind": "cv_scores", "title": "Scores by fold", "metrics": given, **more}
+
+
 NOISE = np.random.default_rng(0).normal(0, 5, 300)
 PICTURES = {
     "matrix of none": confusion(0),
@@ -177,6 +247,89 @@ PICTURES = {
     "heat map, nothing known": heatmap([[None, math.nan], [math.inf, None]]),
     "heat map, huge": heatmap([[1e308, -1e308], [5e-324, 0]]),
     "heat map, wider than the sheet": heatmap([[0.5] * 1500] * 2),
+    "by value, none": by_value([], []),
+    "by value, one": by_value([1], [0.5], ([1], [0.5], [0.1])),
+    "by value, one, log": by_value([10], [0.5], ([10], [0.5], [None]), log=True),
+    "by value, log": by_value(
+        np.logspace(-7, 9, 300), NOISE, ([1e-7, 1e9], [20, 9], [3, 4]), log=True, failed=4
+    ),
+    "by value, log of what has none": by_value([0, -1, 5], [1, 2, 3], log=True),
+    "by value, constant": by_value([3] * 9, [0.25] * 9, ([3], [0.25], [0])),
+    "by value, nothing known": by_value([None, 1], [1, math.nan]),
+    "by value, huge": by_value(
+        [1e308, -1e308, 5e-324], [-1e308, 1e308, 0], ([0], [1e308], [1e308])
+    ),
+    "by value, diverged": by_value(range(300), [-1e30, *NOISE[1:]], n=10_000, skipped=7, ranges=20),
+    "by value, long names": by_value(
+        [0, 1, 2] * 9, range(27), ([0, 1, 2], [24, 25, 26], [1, 2, None]), labels=[LONG] * 3
+    )
+    | {"param": LONG * 4, "metric": LONG * 4},
+    "by value, forty names": by_value(range(40), NOISE[:40], labels=["SVC(C=10.0)"] * 40),
+    "by value, two hundred names": by_value(range(200), NOISE[:200], labels=["a"] * 200),
+    "score field, none": score_field([]),
+    "score field, one": score_field([[0.5]]),
+    "score field, five": score_field(NOISE[:25].reshape(5, 5).tolist(), params=4, left_out=12),
+    "score field, forty, long": score_field(np.outer(NOISE[:40], NOISE[:40]).tolist(), LONG),
+    "score field, two by forty": score_field(NOISE[:80].reshape(2, 40).tolist(), "1.5e-05 to {}"),
+    "score field, forty by two": score_field(NOISE[:80].reshape(40, 2).tolist(), LONG),
+    "score field, hundred": score_field(np.outer(NOISE[:100], NOISE[:100]).tolist()),
+    "score field, holes": score_field([[None, 0.9], [0.8, None]], LONG),
+    "score field, nothing known": score_field([[None, math.nan]]),
+    "score field, constant": score_field([[0.5, 0.5]] * 3),
+    "score field, huge": score_field([[1e308, -1e308], [5e-324, 0]]),
+    "parallel, none": parallel([]),
+    "parallel, no axes": {"kind": "parallel_coordinates", "columns": []},
+    "parallel, the score alone": parallel(score=[0.5, 0.6]),
+    "parallel, one": parallel([1.0], score=[0.5]),
+    "parallel, thousand": parallel(
+        *np.random.default_rng(0).random((8, 1000)).tolist(),
+        score=np.linspace(0, 1, 1000),
+        left_out=9000,
+        params_left_out=3,
+    ),
+    "parallel, twenty axes": parallel(*NOISE.reshape(20, 15).tolist(), score=NOISE[:15]),
+    "parallel, names": parallel(
+        [LONG.format(index) for index in range(40)], ["a", "b", None, "c"] * 10, score=NOISE[:40]
+    ),
+    "parallel, nothing known": parallel([None, None], ["a", None], score=[None, math.nan]),
+    "parallel, huge": parallel([1e308, -1e308, 0], [5, 5, 5], score=[-1e308, 1e308, 0]),
+    "learning curve": scored_curve("learning_curve", [10, 50, 100], [1, 0.9, 0.9], [0, 0.7, 0.8]),
+    "learning curve, none": scored_curve("learning_curve", [], [], []),
+    "learning curve, one": scored_curve("learning_curve", [10], [1], [0.5]),
+    "learning curve, failed": scored_curve("learning_curve", [1, 2, 3], [None] * 3, [0, None, 1]),
+    "learning curve, diverged": scored_curve(
+        "learning_curve", range(1, 9), [0.9] * 8, [-1e9, *[0.5] * 7], left_out=100
+    ),
+    "learning curve, huge": scored_curve(
+        "learning_curve", [1, 1e308], [1e308, -1e308], [0, 5e-324], spread=1e308
+    ),
+    "validation curve, log": scored_curve(
+        "validation_curve", np.logspace(-9, 9, 40), NOISE[:40], NOISE[40:80], log=True, param=LONG
+    ),
+    "validation curve, names": scored_curve(
+        "validation_curve", range(3), [1, 2, 3], [0, None, 2], labels=["a", LONG, "None"]
+    ),
+    "validation curve, many names": scored_curve(
+        "validation_curve", range(99), NOISE[:99], NOISE[:99], labels=[LONG] * 99
+    ),
+    "validation curve, without deviations": scored_curve(
+        "validation_curve", [1, 2], [1, 2], [0, 1], spread=None
+    ),
+    "permutations": permutations(0.9, np.linspace(0.4, 0.6, 11), range(10), n=1000),
+    "permutations, none": permutations(None, pvalue=None),
+    "permutations, the score alone": permutations(0.5),
+    "permutations, without the score": permutations(None, [0, 1], [5]),
+    "permutations, the same": permutations(0.5, [0.4995, 0.5005], [100]),
+    "permutations, huge": permutations(1e308, [-1e308, 0, 1e308], [1, 10**12]),
+    "permutations, nothing known": permutations(0.5, [None, 1], [None]),
+    "folds, none": folds(),
+    "folds of nothing": folds([]),
+    "folds, one": folds([0.5]),
+    "folds, ten": folds(NOISE[:10].tolist()),
+    "folds, failed": folds([0.5, None, 0.7], [None, math.nan]),
+    "folds, many metrics": folds(*NOISE.reshape(20, 15).tolist(), name=LONG, left_out=3),
+    "folds, many folds": folds(NOISE.tolist(), NOISE.tolist(), [0.5]),
+    "folds, huge": folds([1e308, -1e308], [5e-324, 0]),
 }
 
 
@@ -295,6 +448,16 @@ def test_drawing_leaves_the_numbers_alone():
         (heatmap([[1] * 1300]), "100 more not shown"),
         (curves("roc_curve", 30), "and 9 more"),
         (confusion(0), "nothing to draw"),
+        (by_value([1, 2], [3, 4], n=900), "2 of 900 candidates"),
+        (by_value([1], [1], failed=3, skipped=2), "3 failed · 2 with other values"),
+        (by_value(range(9), [-1e9, *range(8)]), "1 below the axis"),
+        (score_field([[1, 2]], left_out=5), "5 more not shown"),
+        (score_field([[1, 2]], params=5), "the two params with the largest effect"),
+        (parallel([1], score=[1], left_out=99), "1 of 100 candidates"),
+        (parallel([1], score=[1], params_left_out=2), "2 more params not shown"),
+        (scored_curve("learning_curve", [1, 2], [1, 1], [0, 0], left_out=8), "2 of 10 values"),
+        (folds([1], left_out=4), "4 more metrics not shown"),
+        (folds([1, None]), "1 failed"),
     ],
 )
 def test_says_what_is_left_out(picture, note, monkeypatch):
@@ -604,6 +767,30 @@ words = st.text(max_size=60)
 
 
 @st.composite
+def searched(make, kind, row, names, n, m):
+    """Give the numbers of a picture of a search or of a cross-validation."""
+    labels = make(st.sampled_from([{}, {"log": True}, {"labels": names(m)}]))
+    axis = {"metric": make(words), "param": make(words), **labels}
+    if kind == "score_by_value":
+        best = {"x": row(m), "y": row(m), "std": row(m)}
+        return {**axis, "x": row(n), "y": row(n), "best": best, "failed": m, "skipped": n}
+    if kind == "score_heatmap":
+        field = {"rows": names(n), "columns": names(m), "values": [row(m) for _ in range(n)]}
+        return {**field, "row_name": make(words), "column_name": make(words), "params": m}
+    if kind == "parallel_coordinates":
+        axes = [{"name": make(words), "values": row(n), **labels} for _ in range(m)]
+        return {"columns": [*axes, {"name": make(words), "values": row(n)}]}
+    if kind == "permutation_test":
+        histogram = {"edges": row(m + 1), "counts": row(m)}
+        return {"score": make(numbers), "pvalue": make(numbers), "histogram": histogram}
+    if kind == "cv_scores":
+        told = {"mean": make(numbers), "std": make(numbers), "n": m}
+        return {"metrics": [{"name": make(words), "scores": row(n), **told} for _ in range(m)]}
+    curves = {key: {"mean": row(n), "std": row(n)} for key in ("train", "test")}
+    return {**axis, "x": row(n), **curves, "folds": m}
+
+
+@st.composite
 def pictures(make):
     """Give any picture of the right form, whatever its numbers."""
     kind = make(st.sampled_from(sorted(DRAWERS)))
@@ -629,6 +816,8 @@ def pictures(make):
     if kind == "residuals":
         histogram = {"edges": row(m + 1), "counts": row(m)}
         return {**picture, "predicted": row(n), "residual": row(n), "histogram": histogram}
+    if kind not in ("roc_curve", "precision_recall_curve"):
+        return {**picture, **make(searched(kind, row, names, n, m))}
     lines = [
         {"label": make(words), "x": row(n), "y": row(n), "area": make(numbers)}
         for _ in range(make(st.integers(0, 4)))
@@ -636,7 +825,7 @@ def pictures(make):
     return {**picture, "curves": lines, "classes": m, "sampled": n}
 
 
-@settings(max_examples=150, deadline=None, database=None)
+@settings(max_examples=250, deadline=None, database=None)
 @given(pictures())
 def test_any_numbers_can_be_drawn(picture):
     """No numbers and no names make a drawer fail or warn, and its texts stay legible."""

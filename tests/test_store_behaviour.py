@@ -368,6 +368,57 @@ def test_a_search_stays_in_its_experiments(store):
     assert store.search_runs([]) == []
 
 
+def test_running_runs_are_found_by_their_tag(store):
+    """Runs that are RUNNING come in pages by identifier, with all they hold, deleted ones too."""
+    other = store.create_experiment("other")
+    tagged = sorted(
+        create(store, tags=as_tags({"who": n}), params=as_params({"n": n})) for n in "abc"
+    )
+    tagged = sorted([*tagged, create(store, other, tags=as_tags({"who": "d"}))])
+    plain = create(store, tags=as_tags({"whom": "e"}))
+    ended = create(store, tags=as_tags({"who": "f"}))
+    store.write(RunChange(ended, status="KILLED"), RunChange(tagged[0], lifecycle_stage="deleted"))
+
+    def ids(*args, **kwargs):
+        return [run.info.run_id for run in store.running_runs(*args, **kwargs)]
+
+    assert ids("who") == tagged
+    assert ids("whom") == [plain]
+    assert ids("nothing") == []
+    assert ids() == sorted([*tagged, plain])
+    assert ids("who", 2) == tagged[:2]
+    assert ids("who", 2, tagged[1]) == tagged[2:]
+    assert ids(max_results=1, after=sorted([*tagged, plain])[0]) == sorted([*tagged, plain])[1:2]
+    assert store.running_runs("who") == [store.get_run(each) for each in tagged]
+    with pytest.raises(InvalidParameterError, match="max_results"):
+        store.running_runs("who", 0)
+
+
+def test_the_last_sign_of_a_run(store):
+    """Its start, a metric (not of the future), and what its children did; unknown runs are none."""
+
+    def child(of, **content):
+        return create(store, start_time=2000, tags=as_tags({"mlflow.parentRunId": of}), **content)
+
+    quiet, early = create(store), create(store, metrics=(Metric("m", 1, 10),))
+    busy = create(
+        store, metrics=(Metric("m", 1, 1500), Metric("n", 1, 1700), Metric("n", 2, 2**60))
+    )
+    alone = create(store, metrics=(Metric("m", 1, 1500), Metric("n", 1, 1400)))
+    parent, grand = create(store), create(store)
+    child(parent)
+    ended = child(parent)
+    store.write(RunChange(ended, status="FINISHED", end_time=3000))
+    child(grand, metrics=(Metric("m", 1, 2500),))
+    child("0" * 32)
+    runs = [quiet, early, busy, alone, parent, grand]
+    signs = store.last_signs([*runs, "0" * 32])
+    assert [signs.pop(each) for each in runs] == [1000, 1000, 1500, 1500, 3000, 2500]
+    assert signs == {}
+    assert store.last_signs([]) == {}
+    assert len(store.last_signs([quiet] * 3)) == 1
+
+
 SEARCHES = [
     ("metrics.acc < 1", "fda"),
     ("metrics.acc > 0.1", "fca"),

@@ -183,6 +183,10 @@ class _Thread(threading.local):
         Collects what could not be booked of the outermost fit, for one log line.
     muted : bool
         Whether our own work is under way, whose warnings are nobody's business.
+    tasks : object or None
+        Who is told of the tasks of cross-validation that this call sends out.
+    nest : tuple or None
+        What a search that is fitted now belongs to: who is told of the outer tasks, and the task.
     births : int
         Estimator classes being created in this thread.
     """
@@ -192,6 +196,16 @@ class _Thread(threading.local):
     muted: bool = False
     births: int = 0
     warned: list[Any] | None = None
+    tasks: Any = None
+    nest: tuple[Any, Any] | None = None
+
+    def save(self) -> tuple[Any, ...]:
+        """Return the state that a call inside this one takes over, for `restore`."""
+        return self.depth, self.warned, self.failures, self.muted, self.tasks, self.nest
+
+    def restore(self, state: tuple[Any, ...]) -> None:
+        """Take a state that was saved, in this thread or in another."""
+        self.depth, self.warned, self.failures, self.muted, self.tasks, self.nest = state
 
 
 switch = Switch()

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Config", "autolog"]
 
+#: Options that take a word besides True and False.
+_WORDS = {"progress": ("auto",), "log_cross_validation": ("folds",)}
 FORMATS = ("cloudpickle", "pickle", "skops")
 
 
@@ -40,11 +42,20 @@ class Config:
     registered_model_name: str | None = None
     pos_label: Any = None
     extra_tags: Mapping[str, str] = field(default_factory=dict)
+    progress: bool | str = "auto"
+    log_cross_validation: bool | str = True
 
     def __post_init__(self) -> None:
         for each in fields(self):
             value = getattr(self, each.name)
-            if isinstance(each.default, bool) and not isinstance(value, bool):
+            words = _WORDS.get(each.name)
+            if words is not None:
+                if not isinstance(value, bool) and value not in words:
+                    raise InvalidParameterError(
+                        f"{each.name} is True, False or {' or '.join(map(repr, words))}, "
+                        f"not {value!r}."
+                    )
+            elif isinstance(each.default, bool) and not isinstance(value, bool):
                 raise InvalidParameterError(f"{each.name} is True or False, not {value!r}.")
         if self.max_tuning_runs is not None and not isinstance(self.max_tuning_runs, int):
             raise InvalidParameterError(
@@ -117,18 +128,28 @@ class _LateLedger:
         self._config = config
         self._ledger: FitLedger | None = None
 
-    def fit_started(self, call: FitCall) -> object:
-        """Note what must be noted before the fit."""
+    def _get(self) -> FitLedger:
         if self._ledger is None:
             from skledger.ledger.fits import FitLedger
 
             self._ledger = FitLedger(self._config)
-        return self._ledger.fit_started(call)
+        return self._ledger
+
+    def fit_started(self, call: FitCall) -> object | None:
+        """Note what must be noted before the fit."""
+        return self._get().fit_started(call)
 
     def fit_ended(self, call: FitCall, note: Any) -> None:
         """Book the fit."""
-        if self._ledger is not None:
-            self._ledger.fit_ended(call, note)
+        self._get().fit_ended(call, note)
+
+    def validation_started(self, call: FitCall) -> object | None:
+        """Note what must be noted before the cross-validation."""
+        return self._get().validation_started(call)
+
+    def validation_ended(self, call: FitCall, note: Any) -> None:
+        """Book the cross-validation."""
+        self._get().validation_ended(call, note)
 
 
 def autolog(
@@ -146,6 +167,8 @@ def autolog(
     registered_model_name: str | None = None,
     pos_label: Any = None,
     extra_tags: Mapping[str, str] | None = None,
+    progress: bool | str = "auto",
+    log_cross_validation: bool | str = True,
 ) -> _Restore:
     """Book every fit of a scikit-learn estimator as a run, from now on.
 
@@ -171,7 +194,8 @@ def autolog(
     silent : bool, default=False
         Write no log lines.
     max_tuning_runs : int, optional
-        Taken for compatibility; the candidates of a search make no child runs yet.
+        Book only so many candidates of a search, the best, when it is done. By default every
+        candidate is a child run that is written as it comes; 0 books none.
     log_post_training_metrics : bool, default=True
         Taken for compatibility; metrics computed after the fit are not booked yet.
     serialization_format : {"cloudpickle", "pickle", "skops"}, default="cloudpickle"
@@ -182,6 +206,11 @@ def autolog(
         The positive class of a binary target; precision, recall and F1 are then its own.
     extra_tags : mapping of str to str, optional
         Tags for every run that autologging makes.
+    progress : {"auto"} or bool, default="auto"
+        Show how far a search is: on a terminal and in a notebook, always, or never.
+    log_cross_validation : {"folds"} or bool, default=True
+        Book ``cross_validate`` and its kin, each as a run; "folds" makes each fold a child run,
+        too. With False nothing of them is booked, nor what they fit.
 
     Returns
     -------
@@ -210,6 +239,8 @@ def autolog(
             registered_model_name=registered_model_name,
             pos_label=pos_label,
             extra_tags={} if extra_tags is None else extra_tags,
+            progress=progress,
+            log_cross_validation=log_cross_validation,
         )
     )
     if switch.enabled:
@@ -220,17 +251,19 @@ def autolog(
 def _apply(config: Config) -> None:
     """Put a configuration into force: install or remove the hooks, set the switch."""
     global _current
-    from skledger.hooks import estimators, warned, workers
+    from skledger.hooks import estimators, validation, warned, workers
 
     _current = config
     # A filter, because the level belongs to the user.
     (logger.addFilter if config.silent else logger.removeFilter)(_drop)
     if config.disable or (config.disable_for_unsupported_versions and _is_unsupported()):
         switch.enabled = False
-        for hook in (workers, warned, estimators):
+        for hook in (workers, warned, validation, estimators):
             hook.unpatch()
         return
-    estimators.patch(_LateLedger(config))
+    ledger = _LateLedger(config)
+    estimators.patch(ledger)
+    validation.patch(ledger)
     warned.patch()
     workers.patch()
     switch.enabled = True

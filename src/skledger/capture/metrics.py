@@ -354,4 +354,4 @@ def _score(job: _Job, kind: str, sample_weight: Any, accepts: bool | None) -> No
 
 def _caption(job: _Job) -> str:
     """Give the words that pictures' titles begin with: those of the prefix."""
-    return job.prefix.replace("_", " ").strip()
+    return "cross-validated" if job.prefix == "cv_" else job.prefix.replace("_", " ").strip()

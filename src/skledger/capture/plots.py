@@ -396,3 +396,7 @@ def _names(picture: Picture, key: str, wanted: int) -> list[str]:
 
 def _count(picture: Picture, key: str) -> int:
     return int(picture.get(key) or 0)
+
+
+# More drawers, which need the functions above.
+from skledger.capture import plots_search, plots_validation  # noqa: E402, F401

@@ -19,7 +19,7 @@ import wrapt
 
 from skledger._guard import contain, muted, switch, thread
 from skledger.hooks.events import FitCall, Listener, bind_data
-from skledger.hooks.frames_importlib_bootstrap import around_fit
+from skledger.hooks.frames_importlib_bootstrap import around_call
 from skledger.hooks.patching import PatchSet
 
 __all__ = ["METHODS", "patch", "unpatch"]
@@ -111,10 +111,17 @@ def _all_subclasses(root: type) -> Iterator[type]:
 def _patch_class(cls: type) -> None:
     """Wrap the training methods that a class, or a mixin it is made of, writes itself."""
     for owner in cls.__mro__[:-1]:
+        enabled = _is_outermost_or_nested if _is_search(owner) else _is_outermost
         for name, wrapper in _WRAPPERS.items():
             if name in vars(owner):
                 with contain(f"{owner.__name__}.{name}"):
-                    _patches.wrap(owner, name, wrapper, _is_outermost)
+                    _patches.wrap(owner, name, wrapper, enabled)
+
+
+def _is_search(cls: type) -> bool:
+    """Tell whether a class is one of scikit-learn's searches, or derived from one."""
+    name = "sklearn.model_selection._search", "BaseSearchCV"
+    return any((each.__module__, each.__name__) == name for each in cls.__mro__)
 
 
 def _wrap_birth(
@@ -143,8 +150,13 @@ def _is_outermost() -> bool:
     return switch.enabled and not thread.depth
 
 
+def _is_outermost_or_nested() -> bool:
+    """Tell the same of a search, which counts inside a cross-validation or a pipeline, too."""
+    return switch.enabled and (not thread.depth or thread.nest is not None)
+
+
 class _Notes:
-    """What stands around a fit; see `around_fit`."""
+    """What stands around a fit; see `around_call`."""
 
     def counts(self, instance: Any) -> bool:
         """Tell an estimator from another object that shares a mixin with one."""
@@ -174,9 +186,10 @@ class _Notes:
                 sample_weight=weight,
                 started=time.time_ns() // 1_000_000,
                 listener=listener,
+                outer=thread.nest,
             )
             call.note = listener.fit_started(call)
-            return call
+            return None if call.note is None else call
         return None
 
     def after(self, call: FitCall) -> None:
@@ -188,7 +201,7 @@ class _Notes:
 
 #: By the name a method is called by; the function behind it may have another, or none.
 _WRAPPERS = {
-    name: functools.partial(around_fit, name, _Notes()) for name in (*METHODS, *PREPARING_METHODS)
+    name: functools.partial(around_call, name, _Notes()) for name in (*METHODS, *PREPARING_METHODS)
 }
 
 

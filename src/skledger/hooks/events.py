@@ -1,21 +1,72 @@
-"""What a hook says: a call began, a call ended. It knows nobody who listens."""
+"""What a hook says: a call began, a task of it is done, it ended. It knows nobody who listens."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 from skledger.capture.warned import RaisedWarning
 
-__all__ = ["FitCall", "Listener", "bind_data"]
+__all__ = ["FitCall", "Listener", "Task", "TaskListener", "bind_data"]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What scikit-learn sends to a worker: one estimator, trained and scored on one split.
+
+    Parameters
+    ----------
+    round : object
+        Stands for the call of ``joblib.Parallel`` that sent it.
+    index : int
+        Its place among the tasks of that call.
+    kind : str
+        scikit-learn's name of the work, such as ``_fit_and_score``.
+    estimator : BaseEstimator
+        The estimator that is trained, in this process or, as a copy, in another.
+    params : mapping or None
+        The params it is given before training.
+    candidate, split : tuple of (int, int) or None
+        Which one of how many, where the sender says so.
+    test : ndarray or None
+        The rows it is tested on.
+    """
+
+    round: object
+    index: int
+    kind: str
+    estimator: Any
+    params: Mapping[str, Any] | None = None
+    candidate: tuple[int, int] | None = None
+    split: tuple[int, int] | None = None
+    test: Any = None
+
+
+class TaskListener(Protocol):
+    """Who is told of the tasks inside a call; by any thread, so each method must be quick."""
+
+    #: Whether tasks in other processes shall bring home what they fitted; here, it was seen.
+    wants_estimators: bool
+
+    def task_done(self, task: Task, result: Any, started: float | None, ended: float) -> None:
+        """Take what a task returned; times in s since the epoch, the start where it is known."""
+        ...
+
+    def tasks_failed(self, tasks: Sequence[Task], error: BaseException) -> None:
+        """Take note that one of these tasks raised."""
+        ...
+
+    def round_ended(self, round_: object, count: int) -> None:
+        """Take note that a call of ``joblib.Parallel`` has sent `count` tasks and all are done."""
+        ...
 
 
 @dataclass(slots=True)
 class FitCall:
-    """One outermost call of ``fit``, ``fit_transform``, ``fit_predict`` or ``partial_fit``.
+    """One call that trains: ``fit`` and its kin, or ``cross_validate`` and its kin.
 
     Parameters
     ----------
@@ -37,6 +88,17 @@ class FitCall:
         What the call raised.
     warned : list of RaisedWarning
         The warnings the call raised, in order.
+    outer : tuple or None
+        For a search inside another call: who is told of that call's tasks, and the task (None
+        outside of tasks).
+    tasks : TaskListener or None
+        Set by the listener: who is told of the tasks of cross-validation inside this call.
+    nest : object or None
+        Set by the listener: what a search inside this call, outside of tasks, belongs to.
+    result : object
+        What the call returned.
+    arguments : dict
+        Of a cross-validation all arguments by name, defaults included.
     """
 
     estimator: Any
@@ -50,17 +112,30 @@ class FitCall:
     seconds: float = 0.0
     error: BaseException | None = None
     warned: list[RaisedWarning] = field(default_factory=list)
+    outer: tuple[Any, Task | None] | None = None
+    tasks: TaskListener | None = None
+    nest: Any = None
+    result: Any = None
+    arguments: dict[str, Any] = field(default_factory=dict)
 
 
 class Listener(Protocol):
-    """Who is told. Both methods contain their own failures."""
+    """Who is told of calls."""
 
-    def fit_started(self, call: FitCall) -> object:
-        """Take note before the call; what is returned is handed to `fit_ended`."""
+    def fit_started(self, call: FitCall) -> object | None:
+        """Take note before the call, for `fit_ended`; None leaves the call alone."""
         ...
 
     def fit_ended(self, call: FitCall, note: Any) -> None:
         """Take note after the call, whether it returned or raised."""
+        ...
+
+    def validation_started(self, call: FitCall) -> object | None:
+        """Take note before a cross-validation; None leaves it alone, and what it fits too."""
+        ...
+
+    def validation_ended(self, call: FitCall, note: Any) -> None:
+        """Take note after the cross-validation, whether it returned or raised."""
         ...
 
 

@@ -10,6 +10,7 @@ too, which no hook can correct. So what must be stepped over lives here, and not
 from __future__ import annotations
 
 import functools
+import operator
 import time
 from collections.abc import Callable, Iterable, Iterator
 from types import CodeType
@@ -17,8 +18,9 @@ from typing import Any, Protocol
 
 from skledger._guard import log_failures, switch, thread
 from skledger.hooks.events import FitCall
+from skledger.hooks.tasks import FITTED, Round
 
-__all__ = ["around_fit", "carried", "is_own_frame"]
+__all__ = ["LocalTask", "around_call", "carried", "is_own_frame"]
 
 
 def is_own_frame(code: CodeType) -> bool:
@@ -27,10 +29,10 @@ def is_own_frame(code: CodeType) -> bool:
 
 
 class Notes(Protocol):
-    """What is done before and after a fit; neither raises an `Exception`."""
+    """What is done before and after a call; neither raises an `Exception`."""
 
     def counts(self, instance: Any) -> bool:
-        """Tell whether a call on this object is a fit at all."""
+        """Tell whether a call on this object is one to listen to at all."""
         ...
 
     def before(
@@ -49,7 +51,7 @@ class Notes(Protocol):
         ...
 
 
-def around_fit(
+def around_call(
     method: str,
     notes: Notes,
     wrapped: Callable[..., Any],
@@ -57,46 +59,69 @@ def around_fit(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> Any:
-    """Call the original exactly once, with a note before and a note after."""
+    """Call the original exactly once, with a note before and a note after.
+
+    Inside another call that is listened to (a search in a cross-validation) warnings and failures
+    stay with the outer one.
+    """
     if not notes.counts(instance):
         return wrapped(*args, **kwargs)
+    before = thread.save()
+    outermost = not thread.depth
     failures: list[str] = []
     try:
-        thread.depth = 1
-        thread.failures = failures
-        switch.fit_started()
+        thread.depth += 1
+        if outermost:
+            thread.failures = failures
+            switch.fit_started()
         call = notes.before(method, wrapped, instance, args, kwargs)
+        thread.tasks = thread.nest = None
         if call is None:
             return wrapped(*args, **kwargs)
         start = time.perf_counter()
         try:
-            thread.warned = call.warned
-            return wrapped(*args, **kwargs)
+            thread.tasks = call.tasks
+            thread.nest = None if call.nest is None else (call.nest, None)
+            if outermost:
+                thread.warned = call.warned
+            call.result = wrapped(*args, **kwargs)
+            return call.result
         except BaseException as error:
             call.error = error
             raise
         finally:
             call.seconds = time.perf_counter() - start
-            thread.warned = None
+            thread.warned = thread.tasks = thread.nest = None
             notes.after(call)
     finally:
         # First of all: an interrupt from here on must not leave this thread deaf.
-        thread.depth = 0
-        thread.warned = thread.failures = None
-        switch.fit_ended()
-        log_failures(failures)
+        thread.restore(before)
+        if outermost:
+            switch.fit_ended()
+            log_failures(failures)
 
 
 def call_parallel(
     wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
-    """Call ``joblib.Parallel`` so that what it runs in threads knows of the fit around it."""
-    backend = getattr(instance, "_backend", None)
-    if not getattr(backend, "supports_sharedmem", False) or len(args) != 1:
+    """Call ``joblib.Parallel`` so that what it runs in this process knows of the call around it.
+
+    A call that listens for tasks is told of each as it is done, wherever it runs.
+    """
+    if len(args) != 1:
         return wrapped(*args, **kwargs)
-    tasks = _carried_tasks(args[0])
-    # A list stays a list, for joblib asks its length.
-    return wrapped(list(tasks) if hasattr(args[0], "__len__") else tasks, **kwargs)
+    listener, nest = thread.tasks, thread.nest
+    if listener is None:
+        thread.nest = None  # a search in there is no search of the call around it
+        try:
+            return wrapped(_local(args[0], None), **kwargs)
+        finally:
+            thread.nest = nest
+    sent = Round(listener)
+    with sent.following(instance):
+        results = wrapped(_local(args[0], sent), **kwargs)
+    sent.returned(results)
+    return results
 
 
 def call_submit(
@@ -108,27 +133,79 @@ def call_submit(
     return wrapped(carried(args[0]), *args[1:], **kwargs)
 
 
-def _carried_tasks(tasks: Iterable[Any]) -> Iterator[Any]:
-    for function, args, kwargs in tasks:
-        yield carried(function), args, kwargs
+def _local(tasks: Iterable[Any], sent: Round | None) -> Iterable[Any]:
+    """Return the tasks, each to be called in the state of this thread."""
+    local = _local_tasks(tasks, sent, thread.save())
+    # A list stays a list, for joblib asks its length.
+    return list(local) if hasattr(tasks, "__len__") else local
+
+
+def _local_tasks(tasks: Iterable[Any], sent: Round | None, state: tuple[Any, ...]) -> Iterator[Any]:
+    for index, (function, args, kwargs) in enumerate(tasks):
+        inside, asked = state, kwargs
+        if sent is not None:
+            inside, asked = sent.send(index, function, args, kwargs, state)
+        yield LocalTask(function, inside, sent, index), args, asked
+
+
+class LocalTask:
+    """A function that joblib calls, in the state of the thread that sent it.
+
+    In this process, that is. On its way to another it is pickled as the original function: nothing
+    of ours goes there.
+    """
+
+    __slots__ = ("_function", "_index", "_sent", "_state")
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        state: tuple[Any, ...],
+        sent: Round | None = None,
+        index: int = 0,
+    ) -> None:
+        self._function = function
+        self._state = state
+        self._sent = sent
+        self._index = index
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function, and say what became of it."""
+        before = thread.save()
+        started = time.time()
+        try:
+            thread.restore(self._state)
+            if self._sent is not None and self._sent.asks:
+                kwargs.pop(FITTED)  # what is fitted here was seen being fitted
+            result = self._function(*args, **kwargs)
+        except BaseException as error:
+            if self._sent is not None:
+                self._sent.failed(self._index, 1, error)
+            raise
+        finally:
+            thread.restore(before)
+        if self._sent is not None:
+            self._sent.done(self._index, result, started, time.time())
+        return result
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._function, name)
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        return operator.getitem, ((self._function,), 0)
 
 
 def carried(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function to be called elsewhere in the state of this thread."""
-    return functools.partial(_call_inside, thread.depth, thread.warned, thread.muted, function)
+    return functools.partial(_call_inside, thread.save(), function)
 
 
 def _call_inside(
-    depth: int,
-    warned: list[Any] | None,
-    muted: bool,
-    function: Callable[..., Any],
-    *args: Any,
-    **kwargs: Any,
+    state: tuple[Any, ...], function: Callable[..., Any], *args: Any, **kwargs: Any
 ) -> Any:
-    before = thread.depth, thread.warned, thread.muted
-    thread.depth, thread.warned, thread.muted = depth, warned, muted
+    before = thread.save()
     try:
+        thread.restore(state)
         return function(*args, **kwargs)
     finally:
-        thread.depth, thread.warned, thread.muted = before
+        thread.restore(before)

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from skledger._guard import contain, failure_text, say, thread
 from skledger._writer import Job, writer
-from skledger.capture.dataset import DataBefore, before_fit, shape_of
+from skledger.capture.candidates import is_search
+from skledger.capture.dataset import before_fit, shape_of
 from skledger.capture.params import params_as_text
 from skledger.ledger import drawing
-from skledger.ledger.place import Place, describe_model, place_for
+from skledger.ledger.notes import FitNote, Noted
+from skledger.ledger.place import describe_model, place_for
 from skledger.ledger.records import (
     PLOTS_FILE,
     Records,
     error_records,
+    error_tags,
     numbers_file,
     warning_records,
 )
+from skledger.ledger.units import Ending
+from skledger.tracking.entities import LoggedModel, RunInfo, RunStatus
 from skledger.tracking.model_uris import DIGESTS_TAG
 from skledger.tracking.runs import status_after
 
@@ -28,25 +31,12 @@ if TYPE_CHECKING:
     from skledger.autologging import Config
     from skledger.hooks.events import FitCall
 
-__all__ = ["FitLedger", "FitNote"]
+__all__ = ["FitLedger"]
 
 #: Says what of a fit is not booked, and why.
 INCOMPLETE_TAG = "skledger.incomplete"
 
 _hinted: set[str] = set()
-
-
-@dataclass(slots=True)
-class FitNote:
-    """What was noted before a fit."""
-
-    place: Place
-    records: Records
-    data: DataBefore = field(default_factory=lambda: DataBefore(None, None))
-
-    def end(self, ledger: FitLedger, call: FitCall) -> None:
-        """Book the fit."""
-        ledger.book(call, self)
 
 
 class FitLedger:
@@ -63,40 +53,92 @@ class FitLedger:
 
     # -- before the fit -------------------------------------------------------------------------
 
-    def fit_started(self, call: FitCall) -> Noted:
+    def fit_started(self, call: FitCall) -> Noted | None:
         """Note the params and the data before training can change them."""
         from skledger.ledger import streams
 
         if call.method == "partial_fit":
             return streams.step_of(self, call)
         streams.finish(call.estimator)
+        if call.outer is not None:
+            outer, task = call.outer
+            parent = outer.run_for(task)
+            return None if parent is None else self.note(call, parent)
         return self.note(call)
 
-    def note(self, call: FitCall) -> FitNote:
-        """Return the note of a fit that begins now."""
+    def note(self, call: FitCall, parent: RunInfo | None = None) -> FitNote:
+        """Return the note of a fit that begins now.
+
+        Parameters
+        ----------
+        call : FitCall
+            The fit.
+        parent : RunInfo, optional
+            The run of the call that it is part of.
+        """
         cls = type(call.estimator)
-        records = Records()
-        records.set_tags(
-            {
-                "estimator_name": cls.__name__,
-                "estimator_class": f"{cls.__module__}.{cls.__qualname__}",
-            }
-        )
-        raw: Mapping[str, Any] = {}
+        kind, raw = FitNote, {}
+        records = _described(call)
         with contain(f"the params of {cls.__name__}"):
+            if is_search(call.estimator):
+                from skledger.ledger.searches import SearchNote
+
+                kind = SearchNote
             raw = call.estimator.get_params(deep=True)
-            records.add_params(params_as_text(raw))
+            own = raw if kind is FitNote else call.estimator.get_params(deep=False)
+            records.add_params(params_as_text(own))
+        note = self._note(kind, cls.__name__, call, records, parent)
+        with contain("the training data as it was before the fit"):
+            note.data = before_fit(call.estimator, raw, call.X, call.y)
+        return note
+
+    def _note(
+        self,
+        kind: type[FitNote],
+        name: str,
+        call: FitCall,
+        records: Records,
+        parent: RunInfo | None = None,
+    ) -> FitNote:
+        """Decide where a call is booked, and begin to listen to what happens inside it."""
         place = place_for(
-            cls.__name__,
+            name,
             call.started,
             exclusive=self.config.exclusive,
             extra_tags=self.config.extra_tags,
+            parent=parent,
         )
-        note = FitNote(place, records)
-        with contain("the training data as it was before the fit"):
-            note.data = before_fit(call.estimator, raw, call.X, call.y)
+        note = kind(place, records, is_part=parent is not None)
+        with contain(f"what happens inside {name}"):
+            note.begin(self, call)
         place.fit_began(records.tags, records.params)
         return note
+
+    def book_death(self, note: FitNote) -> None:
+        """Book a call that does not end: the process was asked to."""
+        with contain("what was under way"):
+            reason = "the process was asked to end (SIGTERM)"
+            ending = Ending(RunStatus.KILLED, error_tags("Terminated", reason))
+            note.end_early(ending)
+            note.records.set_tags(ending.tags)
+            note.place.book_death(note.records, ending.status)
+
+    def validation_started(self, call: FitCall) -> FitNote | None:
+        """Note a cross-validation that begins now, unless nobody wants to hear of it."""
+        from skledger.ledger.validations import ValidationNote, params_of
+
+        if self.config.log_cross_validation is False:
+            return None
+        records = _described(call)
+        records.set_tags({"skledger.function": call.method})
+        with contain(f"the params of {call.method}"):
+            records.add_params(params_of(call))
+        name = f"{type(call.estimator).__name__}-{call.method}"
+        return self._note(ValidationNote, name, call, records)
+
+    def validation_ended(self, call: FitCall, note: FitNote) -> None:
+        """Write what the cross-validation brought."""
+        self.fit_ended(call, note)
 
     # -- after the fit --------------------------------------------------------------------------
 
@@ -107,22 +149,25 @@ class FitLedger:
         except BaseException:
             note.place.abandon()
             raise
+        finally:
+            note.forget()
 
     def book(self, call: FitCall, note: FitNote) -> None:
         """Book a fit that ended."""
         end_time = call.started + round(call.seconds * 1000)
         note.place.name_model()
         try:
+            note.finish(self, call)
             self.collect(call, note)
             if call.error is None and self.config.log_models:
-                self.save_model(call.estimator, note)
+                note.save_models(self, call)
         except BaseException:
             # The user interrupts us, not the training: that one is done, and is booked as it is.
             note.records.set_tags({INCOMPLETE_TAG: "interrupted while it was being measured"})
             raise
         finally:
             self.write_files(note)
-            self.write(note, status_after(call.error), end_time)
+            self.write(note, note.records.status or status_after(call.error), end_time)
         if call.error is None:
             self.draw_later(call.estimator, note)
 
@@ -154,7 +199,7 @@ class FitLedger:
                 pictures=pictures,
             )
             records.metrics.update(evaluation.metrics)
-            records.pictures = evaluation.pictures
+            records.pictures.update(evaluation.pictures)
 
     def _is_measurable(self, note: FitNote) -> bool:
         with contain("the training metrics (a look at the data)"):
@@ -164,12 +209,20 @@ class FitLedger:
             note.records.set_tags({INCOMPLETE_TAG: why})
         return False
 
-    def save_model(self, estimator: Any, note: FitNote) -> None:
-        """Store the fitted model in a folder of its own; the run links to it when it is booked."""
+    def save_model(
+        self, estimator: Any, note: FitNote, name: str = "model"
+    ) -> tuple[LoggedModel, int] | None:
+        """Store a fitted model in a folder of its own; the run links to it when it is booked.
+
+        Returns
+        -------
+        tuple or None
+            The model and its size in bytes; None when it could not be stored.
+        """
         with contain(f"the model of {type(estimator).__name__}"):
             from skledger.models.folder import save_sklearn_model
 
-            place, name = note.place, note.place.name_model()
+            place, name = note.place, note.place.name_model(name)
             model_id, location = place.new_model()
             saved = save_sklearn_model(
                 estimator,
@@ -180,9 +233,10 @@ class FitLedger:
                 serialization_format=self.config.model_format,
             )
             tags = {DIGESTS_TAG: json.dumps(saved.digests)}
-            note.records.model = describe_model(place, model_id, location, name, note.records, tags)
-            note.records.model_bytes = saved.size_bytes
             _hint_local_modules(saved.local_modules)
+            described = describe_model(place, model_id, location, name, note.records, tags)
+            return described, saved.size_bytes
+        return None
 
     def write_files(self, note: FitNote) -> None:
         """Write the artifacts that must not be lost: texts, and the numbers behind pictures."""
@@ -199,14 +253,14 @@ class FitLedger:
         try:
             note.place.book(note.records, status, end_time, step)
         except BaseException:
-            if note.records.model is not None:
-                note.place.remove_folder(note.records.model.artifact_location)
+            for model in note.records.models:
+                note.place.remove_folder(model.artifact_location)
             raise
 
     def draw_later(self, estimator: Any, note: FitNote) -> None:
         """Leave the pictures and the diagram to the writer; it holds no data of the user's."""
         skeleton = None
-        if note.records.model is None:
+        if note.records.model is None and not note.is_part:
             with contain("the diagram of the estimator"):
                 from sklearn.base import clone
 
@@ -221,17 +275,17 @@ class FitLedger:
         writer.submit(Job(f"the pictures of {type(estimator).__name__}", drawn.draw))
 
 
-class Noted(Protocol):
-    """A note that knows how to end: a fit of its own, or a step of a stream."""
-
-    @property
-    def place(self) -> Place:
-        """Where it is booked."""
-        ...
-
-    def end(self, ledger: FitLedger, call: FitCall) -> None:
-        """Book what the call brought."""
-        ...
+def _described(call: FitCall) -> Records:
+    """Return records that say which estimator it is about."""
+    cls = type(call.estimator)
+    records = Records()
+    records.set_tags(
+        {
+            "estimator_name": cls.__name__,
+            "estimator_class": f"{cls.__module__}.{cls.__qualname__}",
+        }
+    )
+    return records
 
 
 def _hint_local_modules(modules: tuple[str, ...]) -> None:

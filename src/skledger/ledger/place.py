@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -41,7 +41,7 @@ from skledger.tracking.entities import (
 from skledger.tracking.names import new_model_id, now_ms
 from skledger.tracking.session import get_store, renew_experiment_in_use
 
-__all__ = ["OwnRun", "Place", "UserRun", "place_for"]
+__all__ = ["OwnRun", "Place", "UserRun", "describe_model", "place_for", "tags_of_own_runs"]
 
 #: How many fits a run of the user's holds.
 FITS_TAG = "skledger.fits"
@@ -96,12 +96,19 @@ class Place:
     def fit_began(self, tags: Mapping[str, str], params: Mapping[str, str]) -> None:
         """Note that the fit is under way."""
 
+    def announce(self) -> None:
+        """Make the run appear now, for others are about to point to it."""
+
+    def book_death(self, records: Records, status: str) -> None:
+        """Write what there is: the process is about to go, and the run with it."""
+        self.book(records, status, now_ms())
+
     def abandon(self) -> None:
         """Take back what was begun, when nothing will be booked."""
 
-    def name_model(self) -> str:
-        """Decide the names of this fit as far as needed to write its model; return the model's."""
-        return f"model{self.suffix}"
+    def name_model(self, name: str = "model") -> str:
+        """Decide the names of this fit as far as needed to write a model; return the model's."""
+        return f"{name}{self.suffix}"
 
     def book(self, records: Records, status: str, end_time: int, step: int = 0) -> None:
         """Write the records of a fit that ended, in one transaction."""
@@ -111,39 +118,53 @@ class Place:
 class OwnRun(Place):
     """A run that autologging makes for one fit; it ends with it."""
 
-    def __init__(self, name: str, started: int, extra_tags: Mapping[str, str]) -> None:
-        info = runs.new_run_info(name, started=started)
+    def __init__(
+        self,
+        name: str,
+        started: int,
+        extra_tags: Mapping[str, str],
+        parent: RunInfo | None = None,
+    ) -> None:
+        if parent is None:
+            info = runs.new_run_info(name, started=started)
+        else:
+            info = runs.child_run_info(parent, name, started)
         name = storable(name, MAX_KEY_LENGTH - 5)
         super().__init__(replace(info, run_name=f"{name}-{info.run_id[:4]}"))
-        described = Records()
-        described.set_tags(
-            {
-                **default_tags(),
-                **extra_tags,
-                runs.NAME_TAG: self.info.run_name,
-                "mlflow.autologging": "sklearn",
-            }
-        )
-        self._tags = described.tags
-        self._lock = threading.Lock()
+        self._tags = {
+            **tags_of_own_runs(extra_tags, None if parent is None else parent.run_id),
+            runs.NAME_TAG: self.info.run_name,
+        }
+        # An interrupt of this thread may have to end what it is writing.
+        self._lock = threading.RLock()
+        self._begun: tuple[Mapping[str, str], Mapping[str, str]] = ({}, {})
         self._created = False
         self._ended = False
         self._alarm: object = None
 
     def fit_began(self, tags: Mapping[str, str], params: Mapping[str, str]) -> None:
         """Make the run appear as RUNNING if the fit takes long; a short one is written once."""
+        self._begun = tags, params
+        self._alarm = writer.alarm(ANNOUNCE_AFTER, self._announce_late)
 
-        def announce() -> None:
-            with self._lock:
-                if self._ended or self._created:
-                    return
-                # Should this fail, nothing is lost yet: the end of the fit writes it all.
-                try:
-                    self._announce(tags, params)
-                except Exception:  # noqa: BLE001 - whatever it was, it is tried again
-                    logger.debug("a long fit could not be shown as running", exc_info=True)
+    def _announce_late(self) -> None:
+        # Should this fail, nothing is lost yet: the end of the fit writes it all.
+        try:
+            self.announce()
+        except Exception:  # noqa: BLE001 - whatever it was, it is tried again
+            logger.debug("a long fit could not be shown as running", exc_info=True)
 
-        self._alarm = writer.alarm(ANNOUNCE_AFTER, announce)
+    def announce(self) -> None:
+        """Write the run as RUNNING, unless it is there."""
+        with self._lock:
+            if not self._ended and not self._created:
+                self._announce(*self._begun)
+
+    def book_death(self, records: Records, status: str) -> None:
+        """Write what there is, unless the run has just ended."""
+        with self._lock:
+            if not self._ended:
+                super().book_death(records, status)
 
     def abandon(self) -> None:
         """Never announce the run; one that was announced is FAILED, for its end is unknown."""
@@ -153,6 +174,17 @@ class OwnRun(Place):
                 end = RunChange(self.info.run_id, status=RunStatus.FAILED, end_time=now_ms())
                 self.store.write(end)
             self._ended = True
+
+    @property
+    def is_announced(self) -> bool:
+        """Whether the run can be seen, RUNNING."""
+        return self._created and not self._ended
+
+    def add_steps(self, metrics: Sequence[Metric]) -> None:
+        """Write metrics of a run that can be seen, while it goes on."""
+        with self._lock:
+            if self.is_announced:
+                self.store.write(RunChange(self.info.run_id, metrics=tuple(metrics)))
 
     def _announce(self, tags: Mapping[str, str], params: Mapping[str, str]) -> None:
         every = {**self._tags, **tags, runs.PROCESS_TAG: process_identity()}
@@ -181,11 +213,11 @@ class OwnRun(Place):
                 create=create,
                 status=status,
                 end_time=end,
-                deleted_tags=(runs.PROCESS_TAG,) if final and self._created else (),
+                deleted_tags=runs.STALE_TAGS if final and self._created else (),
                 metrics=records.metric_records(end_time, step),
                 params=records.param_records(),
                 tags=as_tags(tags),
-                models=() if records.model is None else (records.model,),
+                models=records.models,
                 deleted_models=records.replaced_models,
             )
             try:
@@ -197,6 +229,15 @@ class OwnRun(Place):
                 self.store.write(_in_renewed_experiment(change))
             self._created, self._ended = True, final
         runs.remember(self.info.run_id)
+
+
+def tags_of_own_runs(extra_tags: Mapping[str, str], parent_id: str | None) -> dict[str, str]:
+    """Return the tags that every run which autologging makes has."""
+    described = Records()
+    described.set_tags({**default_tags(), **extra_tags, "mlflow.autologging": "sklearn"})
+    if parent_id is not None:
+        described.tags[runs.PARENT_TAG] = parent_id
+    return described.tags
 
 
 def _in_renewed_experiment(change: RunChange) -> RunChange:
@@ -222,7 +263,7 @@ class UserRun(Place):
         self._ordinal = 0
         self._held: Run | None = None
 
-    def name_model(self) -> str:
+    def name_model(self, name: str = "model") -> str:
         """Look at what the run holds, once, and number this fit."""
         if not self._ordinal:
             with UserRun._lock:
@@ -231,7 +272,7 @@ class UserRun(Place):
                 self.suffix = f"-{self._ordinal}" if self._ordinal > 1 else ""
                 count = as_tags({FITS_TAG: self._ordinal})
                 self.store.write(RunChange(self.info.run_id, tags=count))
-        return super().name_model()
+        return super().name_model(name)
 
     def book(self, records: Records, status: str, end_time: int, step: int = 0) -> None:
         """Write the records under names that are free."""
@@ -244,22 +285,36 @@ class UserRun(Place):
             self._names = {}
             self._write(records, end_time, step)
 
+    def book_death(self, records: Records, status: str) -> None:
+        """Write what there is; the user's run ends, too."""
+        super().book_death(records, status)
+        self.store.write(
+            RunChange(
+                self.info.run_id,
+                status=status,
+                end_time=now_ms(),
+                deleted_tags=(runs.PROCESS_TAG,),
+            )
+        )
+
     def _write(self, records: Records, end_time: int, step: int) -> None:
         held = RunData() if self._held is None else self._held.data
         params = {
             k: self._free("params", k, _differs(held.params, v)) for k, v in records.params.items()
         }
-        metrics = {k: self._free("metrics", k, held.metrics.__contains__) for k in records.metrics}
+        keys = {**records.metrics, **{each.key: 0.0 for each in records.steps}}
+        metrics = {k: self._free("metrics", k, held.metrics.__contains__) for k in keys}
         tags = {k: self._free("tags", k, _differs(held.tags, v)) for k, v in records.tags.items()}
         self.store.write(
             RunChange(
                 self.info.run_id,
                 params=tuple(Param(params[k], v) for k, v in records.params.items()),
                 metrics=tuple(
-                    Metric(metrics[k], v, end_time, step) for k, v in records.metrics.items()
+                    replace(each, key=metrics[each.key])
+                    for each in records.metric_records(end_time, step)
                 ),
                 tags=tuple(RunTag(tags[k], v) for k, v in records.tags.items()),
-                models=() if records.model is None else (records.model,),
+                models=records.models,
                 deleted_models=records.replaced_models,
             )
         )
@@ -280,7 +335,14 @@ def _differs(held: Mapping[str, str], value: str) -> Callable[[str], bool]:
     return lambda name: held.get(name, value) != value
 
 
-def place_for(name: str, started: int, *, exclusive: bool, extra_tags: Mapping[str, str]) -> Place:
+def place_for(
+    name: str,
+    started: int,
+    *,
+    exclusive: bool,
+    extra_tags: Mapping[str, str],
+    parent: RunInfo | None = None,
+) -> Place:
     """Return where a fit that starts now is booked.
 
     Parameters
@@ -293,7 +355,11 @@ def place_for(name: str, started: int, *, exclusive: bool, extra_tags: Mapping[s
         Keep out of the user's active run.
     extra_tags : mapping
         Tags for a run of its own.
+    parent : RunInfo, optional
+        The run it is a child of, whatever is active.
     """
+    if parent is not None:
+        return OwnRun(name, started, extra_tags, parent)
     active = None if exclusive else runs.active_run()
     if active is None:
         return OwnRun(name, started, extra_tags)
@@ -315,7 +381,7 @@ def describe_model(
         source_run_id=place.info.run_id,
         tags={**{k: storable(v, MAX_TAG_LENGTH) for k, v in default_tags().items()}, **tags},
         params=dict(records.params),
-        metrics=records.metric_records(now),
+        metrics=tuple(Metric(k, v, now) for k, v in records.metrics.items()),
     )
 
 

@@ -21,7 +21,17 @@ from skledger.tracking.entities import (
 )
 from skledger.tracking.records import shorten
 
-__all__ = ["Records", "error_records", "numbers_file", "warning_records"]
+__all__ = [
+    "Records",
+    "error_records",
+    "error_tags",
+    "numbers_file",
+    "storable",
+    "storable_key",
+    "storable_params",
+    "text_of_error",
+    "warning_records",
+]
 
 #: What runs scripts and cells; the user's own code starts below.
 _LAUNCHERS = ("IPython.", "ipykernel.", "runpy", "_pytest.")
@@ -51,6 +61,12 @@ class Records:
         Its size.
     replaced_models : tuple of str
         Earlier models that it takes the place of.
+    best_model : LoggedModel or None
+        Of a search, the refitted best estimator alone, already on disk.
+    steps : list of Metric
+        Metrics that have a history, such as the score of each fold.
+    status : str or None
+        The status the run ends with, when the exception of the call does not say it.
     """
 
     params: dict[str, str] = field(default_factory=dict)
@@ -61,19 +77,28 @@ class Records:
     model: LoggedModel | None = None
     model_bytes: int = 0
     replaced_models: tuple[str, ...] = ()
+    best_model: LoggedModel | None = None
+    steps: list[Metric] = field(default_factory=list)
+    status: str | None = None
+    _cut: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def models(self) -> tuple[LoggedModel, ...]:
+        """All models of the fit."""
+        return tuple(each for each in (self.model, self.best_model) if each is not None)
 
     def add_params(self, params: Mapping[str, str]) -> None:
         """Take the params; what is too long for a store is cut there and kept whole in a file."""
-        self.params = {
-            storable_key(key): storable(value, MAX_PARAM_LENGTH) for key, value in params.items()
-        }
-        cut = {k: v for k, v in params.items() if self.params.get(k) != v}
-        if cut:
-            self.files["params_in_full.json"] = json.dumps(cut, indent=2).encode()
+        short = storable_params(params)
+        self.params.update(short)
+        self._cut.update({k: v for k, v in params.items() if short.get(k) != v})
+        if self._cut:
+            self.files["params_in_full.json"] = json.dumps(self._cut, indent=2).encode()
 
     def metric_records(self, timestamp: int, step: int = 0) -> tuple[Metric, ...]:
-        """Return the metrics as entities."""
-        return tuple(Metric(k, v, timestamp, step) for k, v in self.metrics.items())
+        """Return the metrics as entities, those with a history with all of it."""
+        now = [Metric(k, v, timestamp, step) for k, v in self.metrics.items()]
+        return (*now, *self.steps)
 
     def param_records(self) -> tuple[Param, ...]:
         """Return the params as entities."""
@@ -90,6 +115,11 @@ def storable(text: str, limit: int) -> str:
     if not text.isascii():
         text = text.encode("utf-8", "backslashreplace").decode()
     return shorten(text, limit)
+
+
+def storable_params(params: Mapping[str, str]) -> dict[str, str]:
+    """Return params that every store takes."""
+    return {storable_key(key): storable(value, MAX_PARAM_LENGTH) for key, value in params.items()}
 
 
 def storable_key(key: str) -> str:
@@ -122,19 +152,21 @@ def error_records(records: Records, error: BaseException) -> None:
     _drop_our_frames(formatted)
     _add_callers(formatted, error)
     text = "".join(formatted.format())
-    # The end of a traceback says most.
-    short = text if len(text) <= MAX_TAG_LENGTH else "..." + text[3 - MAX_TAG_LENGTH :]
-    records.set_tags(
-        {
-            "skledger.error.type": type(error).__qualname__,
-            "skledger.error.message": _text_of(error),
-            "skledger.error.traceback": short,
-        }
-    )
+    records.set_tags(error_tags(type(error).__qualname__, text_of_error(error), text))
     records.files["traceback.txt"] = text.encode(errors="backslashreplace")
 
 
-def _text_of(error: BaseException) -> str:
+def error_tags(kind: str, message: str, text: str = "") -> dict[str, str]:
+    """Return the tags of a failure; of a long traceback the end, which says most."""
+    tags = {"skledger.error.type": kind, "skledger.error.message": message}
+    if text:
+        cut = len(text) > MAX_TAG_LENGTH
+        tags["skledger.error.traceback"] = "..." + text[3 - MAX_TAG_LENGTH :] if cut else text
+    return tags
+
+
+def text_of_error(error: BaseException) -> str:
+    """Return the message of an exception."""
     try:
         return str(error)
     except Exception:  # noqa: BLE001 - a user's exception may have a broken __str__

@@ -24,7 +24,8 @@ from skledger.tracking.session import before_reading
 if TYPE_CHECKING:
     from skledger.capture.warned import RaisedWarning
     from skledger.hooks.events import FitCall
-    from skledger.ledger.fits import FitLedger, FitNote
+    from skledger.ledger.fits import FitLedger
+    from skledger.ledger.notes import FitNote
     from skledger.ledger.place import Place
 
 __all__ = ["finish", "finish_all", "finish_orphans", "step_of"]
@@ -89,13 +90,16 @@ class Stream:
             if failed:
                 _forget(self.key)
 
+    def forget(self) -> None:
+        """Keep all: the next call is the next step."""
+
     def _may_save(self) -> bool:
         return time.monotonic() - self._saved_at >= self._save_cost / SAVE_SHARE
 
     def _save(self, estimator: Any) -> None:
         start = time.monotonic()
         self.note.records.params = self._params
-        self.ledger.save_model(estimator, self.note)
+        self.note.save_model_of(self.ledger, estimator)
         self._saved_at = time.monotonic()
         self._save_cost = self._saved_at - start
         self._unsaved = False

@@ -76,6 +76,23 @@ class Store(Protocol):
         """Return the runs of the experiments that match, the newest first unless ordered."""
         ...
 
+    def running_runs(
+        self, tag: str | None = None, max_results: int = 1000, after: str = ""
+    ) -> list[Run]:
+        """Return runs that are RUNNING, deleted ones included, in the order of their identifiers.
+
+        Only those that have the tag, when one is named: this is quick in a store of any size.
+        `after` is the last identifier of the page before.
+        """
+        ...
+
+    def last_signs(self, run_ids: Sequence[str]) -> dict[str, int]:
+        """Return when runs, or their children, last started, ended or got the value of a metric.
+
+        In ms; values from the future do not count, and runs that nobody knows are left out.
+        """
+        ...
+
     def get_metric_history(self, run_id: str, key: str) -> list[Metric]:
         """Return every value of a metric, in the order of step and time."""
         ...

@@ -43,6 +43,7 @@ from skledger.tracking.entities import (
     RunInfo,
     RunInputs,
     RunOutputs,
+    RunStatus,
     RunTag,
     ViewType,
 )
@@ -233,6 +234,43 @@ class MemoryStore:
         found.sort(key=lambda run: (-run.info.start_time, run.info.run_id))
         return _page(sort(found, orderings), limit, offset)
 
+    def running_runs(
+        self, tag: str | None = None, max_results: int = 1000, after: str = ""
+    ) -> list[Run]:
+        """Return runs that are RUNNING, deleted ones included, in the order of their identifiers.
+
+        Only those that have the tag, when one is named. `after` is the last identifier of the page
+        before.
+        """
+        limit = check_max_results(max_results)
+        with self._lock:
+            found = [
+                run_id
+                for run_id, record in sorted(self._runs.items())
+                if run_id > after
+                and record.info.status == RunStatus.RUNNING
+                and (tag is None or tag in record.tags)
+            ]
+            return [self._as_run(self._runs[run_id]) for run_id in found[:limit]]
+
+    def last_signs(self, run_ids: Sequence[str]) -> dict[str, int]:
+        """Return when runs, or their children, last started, ended or got the value of a metric.
+
+        In ms; values from the future do not count, and runs that nobody knows are left out.
+        """
+        now = time.time_ns() // 1_000_000
+        with self._lock:
+            signs = {
+                run_id: _last_sign(self._runs[run_id], now)
+                for run_id in run_ids
+                if run_id in self._runs
+            }
+            for record in self._runs.values():
+                parent = record.tags.get("mlflow.parentRunId", "")
+                if parent in signs:
+                    signs[parent] = max(signs[parent], _last_sign_of_child(record, now))
+        return signs
+
     def get_metric_history(self, run_id: str, key: str) -> list[Metric]:
         """Return every value of a metric, in the order of step and time."""
         with self._lock:
@@ -365,6 +403,18 @@ class _Draft:
                 tags=dict(model.tags),
             )
             record.models[model.model_id] = None
+
+
+def _last_sign(record: _Record, now: int) -> int:
+    """Return when a run started or got the value of a metric, whichever is later."""
+    times = [metric.timestamp for metric in record.latest.values() if metric.timestamp <= now]
+    return max(record.info.start_time, *times, 0)
+
+
+def _last_sign_of_child(record: _Record, now: int) -> int:
+    """Return the end of a run that has ended; else what is the last that was booked of it."""
+    end = record.info.end_time or record.info.start_time
+    return max(end, _last_sign(record, now)) if record.info.status == RunStatus.RUNNING else end
 
 
 def _add_metric(record: _Record, metric: Metric) -> None:

@@ -32,6 +32,7 @@ from skledger.stores.sql_reading import (
     load_runs,
     run_info,
 )
+from skledger.stores.sql_running import find_running, load_last_signs
 from skledger.stores.sql_searching import Like, select_experiments, select_runs
 from skledger.stores.sql_writing import in_chunks, write_changes
 from skledger.tracking.entities import (
@@ -47,6 +48,9 @@ from skledger.tracking.entities import (
 from skledger.tracking.filters import parse_filter, parse_order_by
 
 __all__ = ["SqlStore", "open_sqlite"]
+
+
+_SOME_RUNS = select(*INFO_COLUMNS).order_by(tables.runs.c.run_uuid)
 
 
 def open_sqlite(path: str | os.PathLike[str], artifact_root: str | None = None) -> SqlStore:
@@ -239,6 +243,33 @@ class SqlStore:
             runs = load_runs(connection, [run_info(row) for row in rows[:limit]])
         runs = [self._now.run(run) for run in runs]
         return PagedList(runs, write_token(offset + limit) if len(rows) > limit else None)
+
+    def running_runs(
+        self, tag: str | None = None, max_results: int = 1000, after: str = ""
+    ) -> list[Run]:
+        """Return runs that are RUNNING, deleted ones included, in the order of their identifiers.
+
+        Only those that have the tag, when one is named. `after` is the last identifier of the page
+        before.
+        """
+        limit = check_max_results(max_results)
+        with self._database.reading() as connection:
+            found = find_running(connection, tag, limit, after)
+            rows = [
+                row
+                for chunk in in_chunks(found)
+                for row in connection.execute(_SOME_RUNS.where(tables.runs.c.run_uuid.in_(chunk)))
+            ]
+            runs = load_runs(connection, [run_info(row) for row in rows])
+        return [self._now.run(run) for run in runs]
+
+    def last_signs(self, run_ids: Sequence[str]) -> dict[str, int]:
+        """Return when runs, or their children, last started, ended or got the value of a metric.
+
+        In ms; values from the future do not count, and runs that nobody knows are left out.
+        """
+        with self._database.reading() as connection:
+            return load_last_signs(connection, run_ids)
 
     def get_metric_history(self, run_id: str, key: str) -> list[Metric]:
         """Return every value of a metric, in the order of step and time."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import getpass
 import os
-import socket
 import sys
 from pathlib import Path
+
+from skledger.tracking.processes import identity_of
 
 __all__ = ["default_tags", "process_identity", "user_name"]
 
@@ -102,18 +103,12 @@ def _head_of(git: Path) -> str | None:
 def process_identity() -> str:
     """Return ``host/pid/start`` of this process, to tell later whether it is still alive.
 
-    The start is in clock ticks since boot as ``/proc/<pid>/stat`` has it (field 22, see
-    ``proc(5)``), empty where there is no ``/proc``; it tells a process from a later one that was
-    given the same number.
+    See `skledger.tracking.processes.identity_of` for its parts.
     """
     return _process_identity(os.getpid())
 
 
 @functools.lru_cache(maxsize=4)
 def _process_identity(pid: int) -> str:
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
-        start = stat.rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        start = ""
-    return f"{socket.gethostname()}/{pid}/{start}"
+    # A forked child has another number; what was found for the parent is not its own.
+    return identity_of(pid)

@@ -41,6 +41,12 @@ NAME_TAG = "mlflow.runName"
 NOTE_TAG = "mlflow.note.content"
 #: Which process works on a run, written while it is RUNNING.
 PROCESS_TAG = "skledger.process"
+#: Why a run ended otherwise than well.
+ERROR_TAGS = ("skledger.error.type", "skledger.error.message", "skledger.error.traceback")
+#: What may not be true any more when a run ends: who works on it, and why it seemed to have ended.
+STALE_TAGS = (PROCESS_TAG, *ERROR_TAGS)
+#: The reasons of those who are thought dead: their process is gone, or nothing is heard of them.
+JUDGEMENTS = PROCESS_DIED, STALE = "ProcessDied", "Stale"
 
 
 class ActiveRun(Run):
@@ -114,6 +120,33 @@ def new_run_info(
         end_time=None,
         lifecycle_stage=LifecycleStage.ACTIVE,
         artifact_uri=f"{experiment.artifact_location.rstrip('/')}/{run_id}/artifacts",
+    )
+
+
+def child_run_info(parent: RunInfo, run_name: str, started: int) -> RunInfo:
+    """Describe a run that is about to be created beside its parent, RUNNING.
+
+    Parameters
+    ----------
+    parent : RunInfo
+        Gives the experiment, the user and the place of the artifacts.
+    run_name : str
+        Its name.
+    started : int
+        Its start in ms since the epoch.
+    """
+    run_id = new_run_id()
+    root = parent.artifact_uri.removesuffix(f"/{parent.run_id}/artifacts")
+    return RunInfo(
+        run_id=run_id,
+        experiment_id=parent.experiment_id,
+        run_name=run_name,
+        user_id=parent.user_id,
+        status=RunStatus.RUNNING,
+        start_time=started,
+        end_time=None,
+        lifecycle_stage=LifecycleStage.ACTIVE,
+        artifact_uri=f"{root}/{run_id}/artifacts",
     )
 
 
@@ -201,11 +234,21 @@ def _create(run_name: str, experiment_id: str | None, tags: dict[str, str]) -> A
 
 def _take_up(run_id: str, run_name: str | None, tags: dict[str, str]) -> ActiveRun:
     store = get_store()
-    info = store.get_run(run_id).info
+    run = store.get_run(run_id)
+    info = run.info
     if info.lifecycle_stage == LifecycleStage.DELETED:
         raise InvalidParameterError(f"The run {run_id} is deleted; restore it before use.")
     tags = {**tags, PROCESS_TAG: process_identity()}
-    store.write(RunChange(run_id, status=RunStatus.RUNNING, run_name=run_name, tags=as_tags(tags)))
+    store.write(
+        RunChange(
+            run_id,
+            status=RunStatus.RUNNING,
+            run_name=run_name,
+            tags=as_tags(tags),
+            # It was thought dead; an error of a fit in it stays true.
+            deleted_tags=ERROR_TAGS if run.data.tags.get(ERROR_TAGS[0]) in JUDGEMENTS else (),
+        )
+    )
     return _active(store.get_run(run_id))
 
 
@@ -244,7 +287,12 @@ def _end(run_id: str, status: str) -> None:
     ids = [run.info.run_id for run in ended] or [run_id]
     get_store().write(
         *(
-            RunChange(each, status=status, end_time=now, deleted_tags=(PROCESS_TAG,))
+            RunChange(
+                each,
+                status=status,
+                end_time=now,
+                deleted_tags=(PROCESS_TAG,),
+            )
             for each in reversed(ids)
         )
     )

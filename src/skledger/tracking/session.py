@@ -109,8 +109,14 @@ def get_tracking_uri() -> str:
         return _session.default_uri
 
 
-def get_store() -> Store:
-    """Return the store of the tracking URI, opened at its first use."""
+def get_store(*, end_dead_runs: bool = True) -> Store:
+    """Return the store of the tracking URI, opened at its first use.
+
+    Parameters
+    ----------
+    end_dead_runs : bool, default=True
+        When it is opened now, end the runs in it whose process is gone.
+    """
     uri = get_tracking_uri()
     store = _session.stores.get(uri)
     if store is None:
@@ -120,6 +126,10 @@ def get_store() -> Store:
                 from skledger.stores.opening import open_store
 
                 store = _session.stores[uri] = open_store(uri)
+                if end_dead_runs:
+                    from skledger.tracking.dead_runs import end_at_opening
+
+                    end_at_opening(store)
     return store
 
 

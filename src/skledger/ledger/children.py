@@ -1,0 +1,307 @@
+"""Child runs: one for each candidate of a search, or each fold of a cross-validation.
+
+They are written while the work goes on, in batches, by the background writer: a child appears,
+RUNNING, when its first fold has come, and is FINISHED when its last has. What has come is only
+queued by whoever brings it, so neither a worker nor the search waits for the store.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from skledger._guard import contain
+from skledger._writer import writer
+from skledger.capture.candidates import Summary, read_fold, summarise
+from skledger.capture.results import Results
+from skledger.ledger.place import Place
+from skledger.ledger.progress import Progress
+from skledger.ledger.records import error_tags, text_of_error
+from skledger.ledger.units import Ending, Scribe, Unit, Units, rank_metrics
+from skledger.tracking.entities import RunChange, RunInfo, RunStatus, RunTag
+from skledger.tracking.names import now_ms
+
+__all__ = ["Children"]
+
+#: What has come is written so much later, in s.
+INTERVAL = 0.2
+#: Children that one transaction writes.
+BATCH = 500
+
+
+class Children:
+    """Books the children of one run; the listener for the tasks of its call.
+
+    Parameters
+    ----------
+    parent : Place
+        The run they belong to.
+    units : Units
+        Which tasks make a child.
+    tags : mapping of str to str
+        Tags for each of them.
+    progress : Progress
+        Is told how far it is.
+    keep : int, optional
+        Write only so many, the best, when all is over; by default all, as they come.
+    """
+
+    def __init__(
+        self,
+        parent: Place,
+        units: Units,
+        tags: Mapping[str, str],
+        progress: Progress,
+        keep: int | None = None,
+    ) -> None:
+        self._parent = parent
+        self._units = units
+        self._progress = progress
+        self._keep = keep
+        self._scribe = Scribe(parent.info, units, tags)
+        self._arrived: deque[tuple[Any, ...]] = deque()
+        self._open: dict[int, Unit] = {}  # not over, or not written
+        self._fresh: set[int] = set()  # of those, the ones with something new
+        self._run_ids: dict[int, str] = {}
+        self._scores: dict[int, dict[str, float]] = {}  # mean test scores, by number
+        # What children had that may have to be found in a table later.
+        self._told: dict[int, tuple[tuple[float, ...], Mapping[str, str]]] = {}
+        self._best: float | None = None
+        self._done = 0
+        self._failed = 0
+        self._armed = False
+        self._lock = threading.RLock()
+
+    # -- what comes, from any thread ------------------------------------------------------------
+
+    wants_estimators = False
+
+    def task_done(self, task: Any, result: Any, started: float | None, ended: float) -> None:
+        """Queue what a task returned."""
+        place = self._units.place_of(task)
+        if place is not None:
+            told = result if isinstance(result, Mapping) else {}
+            self._queue(*place, task, told, started, ended)
+
+    def tasks_failed(self, tasks: Sequence[Any], error: BaseException) -> None:
+        """Queue that one of some tasks raised; which one is known when there is only one."""
+        for task in tasks if len(tasks) == 1 else ():
+            place = self._units.place_of(task)
+            if place is not None:
+                self._queue(*place, task, error, None, 0.0)
+
+    def round_ended(self, round_: object, count: int) -> None:
+        """Queue that a call of ``joblib.Parallel`` has sent `count` tasks and all are done."""
+        number = self._units.number_of(round_)
+        if number is not None:
+            self._queue(number, count, None, None, None, 0.0)
+
+    def _queue(self, *what: Any) -> None:
+        self._arrived.append(what)
+        if not self._armed:
+            self._armed = True
+            writer.alarm(INTERVAL, self._flush_late)
+
+    def _flush_late(self) -> None:
+        with contain("the candidates so far"):
+            self.flush()
+
+    # -- what is written ------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Write what has come."""
+        with self._lock:
+            self._armed = False
+            self._take_arrived()
+            fresh = [self._open[number] for number in sorted(self._fresh & self._open.keys())]
+            if self._keep is None:
+                self._write(fresh, {})
+            else:
+                self._count(fresh)
+            self._fresh.clear()
+            self._progress.update(self._done, self._units.total(), self._best, self._failed)
+
+    def end(self, ending: Ending | None, ranks: Mapping[str, Sequence[float]] | None) -> None:
+        """Write what is left: nothing more will come.
+
+        Parameters
+        ----------
+        ending : Ending or None
+            What becomes of a child whose folds have not all come.
+        ranks : mapping of str to sequence, or None
+            The rank of each child by name; by default from the mean scores.
+        """
+        with self._lock:
+            self._take_arrived()
+            for unit in self._open.values():
+                if not unit.is_over:
+                    unit.ending = ending
+                    if ending is None:
+                        unit.expected = len(unit.folds)
+            if self._keep is not None:
+                self._count(list(self._open.values()))
+            ranks = self._own_ranks() if ranks is None else ranks
+            earlier = {n: each for n, each in self._run_ids.items() if n not in self._open}
+            self._write(self._chosen(ranks), ranks)
+            self._open.clear()
+            self._fresh.clear()
+            now = now_ms()
+            self._send(
+                RunChange(run_id, metrics=tuple(rank_metrics(number, ranks, now)))
+                for number, run_id in earlier.items()
+                if ranks
+            )
+
+    def run_for(self, task: Any) -> RunInfo | None:
+        """Return the run of the child that a task belongs to, written if it was not."""
+        place = None if self._keep is not None else self._units.place_of(task)
+        if place is None:
+            return None
+        with self._lock:
+            self._take_arrived()
+            unit = self._open.get(place[0])
+            if unit is None:
+                unit = self._open[place[0]] = self._units.new(place[0], task)
+            if unit.written is None:
+                self._write([unit], {})
+            return unit.info
+
+    def add(self, unit: Unit) -> None:
+        """Take a child that nobody told of while it was made."""
+        with self._lock:
+            self._open[unit.number] = unit
+
+    def count(self) -> int:
+        """Return how many children there are so far."""
+        with self._lock:
+            self._take_arrived()
+            return len(self._open.keys() | self._run_ids.keys())
+
+    def run_id(self, number: int) -> str | None:
+        """Return the run of a child, once it is written."""
+        return self._run_ids.get(number)
+
+    def renumber(self, results: Results) -> None:
+        """Give each child the number of its row in the table of results."""
+        numbers = sorted(self._told)
+        rows = results.rows_of(
+            [self._told[n][0] for n in numbers], [self._told[n][1] for n in numbers]
+        )
+        moved = {numbers[at]: row for at, row in rows.items()}
+        self._run_ids = {moved.get(n, n): run_id for n, run_id in self._run_ids.items()}
+        self._send(
+            RunChange(self._run_ids[row], tags=(RunTag(self._units.tag, str(row)),))
+            for number, row in moved.items()
+            if number != row and row in self._run_ids
+        )
+
+    def close(self, error: BaseException | None = None) -> None:
+        """Take the bar away."""
+        self._progress.close(error)
+
+    # -- how ------------------------------------------------------------------------------------
+
+    def _take_arrived(self) -> None:
+        """Put what has come into its children."""
+        while self._arrived:
+            number, split, task, result, started, ended = self._arrived.popleft()
+            unit = self._open.get(number)
+            if unit is None:
+                if task is None or number in self._run_ids:
+                    continue
+                unit = self._open[number] = self._units.new(number, task)
+            if result is None:
+                unit.expected = split
+            elif isinstance(result, BaseException):
+                tags = error_tags(type(result).__qualname__, text_of_error(result))
+                killed = isinstance(result, KeyboardInterrupt)
+                unit.ending = Ending(RunStatus.KILLED if killed else RunStatus.FAILED, tags)
+            else:
+                with contain("a fold"):
+                    unit.folds.append(read_fold(split, result, started, ended))
+            self._fresh.add(number)
+
+    def _chosen(self, ranks: Mapping[str, Sequence[float]]) -> list[Unit]:
+        """Return the children to write at the end: all, or the best."""
+        units = [self._open[number] for number in sorted(self._open)]
+        if self._keep is None:
+            return units
+        first = next(iter(ranks.values()), ())
+
+        def rank(unit: Unit) -> float:
+            return first[unit.number] if unit.number < len(first) else math.inf
+
+        best = sorted((unit for unit in units if unit.has_all_folds), key=rank)[: self._keep]
+        return sorted(best, key=lambda unit: unit.number)
+
+    def _write(self, units: list[Unit], ranks: Mapping[str, Sequence[float]]) -> None:
+        """Write children; those that are over are let go."""
+        for at in range(0, len(units), BATCH):
+            batch = units[at : at + BATCH]
+            summaries = self._summaries(batch)
+            changes = [
+                self._scribe.change(unit, summaries.get(unit.number), ranks) for unit in batch
+            ]
+            self._parent.announce()
+            self._parent.store.write(*changes)
+            for unit in batch:
+                assert unit.info is not None
+                unit.written = len(unit.folds)
+                self._run_ids[unit.number] = unit.info.run_id
+                if unit.is_over:
+                    del self._open[unit.number]
+                    if not self._units.is_numbered:
+                        self._told[unit.number] = _first_scores(unit), unit.params
+            if self._keep is None:
+                self._note(summaries)
+
+    def _count(self, units: Iterable[Unit]) -> None:
+        """Note the scores of children that are not written yet."""
+        self._note(self._summaries([u for u in units if u.number not in self._scores]))
+
+    def _summaries(self, units: Iterable[Unit]) -> dict[int, Summary]:
+        """Return what those come to that are over; of one without all its folds, nothing."""
+        over = [unit for unit in units if unit.is_over]
+        folds = [
+            sorted(unit.folds, key=lambda fold: fold.index) if unit.has_all_folds else []
+            for unit in over
+        ]
+        return dict(zip((unit.number for unit in over), summarise(folds), strict=True))
+
+    def _note(self, summaries: Mapping[int, Summary]) -> None:
+        for number, summary in summaries.items():
+            scores = {k: v for k, v in summary.metrics.items() if k.startswith("mean_test_")}
+            self._scores[number] = scores
+            self._done += 1
+            if not scores or summary.error is not None:
+                self._failed += 1
+            else:
+                first = next(iter(scores.values()))
+                self._best = first if self._best is None else max(self._best, first)
+
+    def _own_ranks(self) -> dict[str, list[float]]:
+        """Return the ranks by mean test score, as ``cv_results_`` has them: 1 is the greatest."""
+        size = 1 + max(self._scores, default=-1)
+        ranks: dict[str, list[float]] = {}
+        for key in dict.fromkeys(key for each in self._scores.values() for key in each):
+            values = [self._scores.get(number, {}).get(key, -math.inf) for number in range(size)]
+            ordered = sorted(values, reverse=True)
+            places: dict[float, int] = {}
+            for place, value in enumerate(ordered, start=1):
+                places.setdefault(value, place)
+            ranks[key.replace("mean_", "rank_", 1)] = [float(places[value]) for value in values]
+        return ranks
+
+    def _send(self, changes: Iterable[RunChange]) -> None:
+        listed = list(changes)
+        for at in range(0, len(listed), BATCH):
+            self._parent.store.write(*listed[at : at + BATCH])
+
+
+def _first_scores(unit: Unit) -> tuple[float, ...]:
+    """Return the test score of each fold, by the first scorer."""
+    folds = sorted(unit.folds, key=lambda fold: fold.index)
+    return tuple(next(iter(fold.scores.values()), math.nan) for fold in folds)

@@ -1,0 +1,243 @@
+"""One child run: what is known of a candidate or a fold, and what is written of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from skledger.capture.candidates import Fold, Summary
+from skledger.ledger.place import tags_of_own_runs
+from skledger.ledger.records import error_tags, storable_params
+from skledger.tracking import runs
+from skledger.tracking.context import process_identity
+from skledger.tracking.entities import (
+    Metric,
+    RunChange,
+    RunInfo,
+    RunStatus,
+    as_params,
+    as_tags,
+)
+
+__all__ = ["Ending", "Scribe", "Unit", "Units", "failure_of", "rank_metrics"]
+
+#: Says that the times of a child are reckoned.
+TIMES_TAG = "skledger.times"
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Why a child ended otherwise than well.
+
+    Parameters
+    ----------
+    status : str
+        FAILED or KILLED.
+    tags : mapping of str to str
+        The reason.
+    """
+
+    status: str
+    tags: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class Unit:
+    """One child.
+
+    Parameters
+    ----------
+    number : int
+        Its place among the children, from 0.
+    params : mapping of str to str
+        Its params.
+    expected : int or None
+        How many folds make it whole; None while that is not known.
+    folds : list of Fold
+        What has come.
+    ending : Ending or None
+        Set when nothing more will come.
+    info : RunInfo or None
+        Its run, once that is known.
+    written : int
+        Folds that are in the store; None before its run is.
+    is_past : bool
+        Whether it is known from a table only: its times are then reckoned from durations.
+    """
+
+    number: int
+    params: Mapping[str, str]
+    expected: int | None
+    folds: list[Fold] = field(default_factory=list)
+    ending: Ending | None = None
+    info: RunInfo | None = None
+    written: int | None = None
+    is_past: bool = False
+
+    @property
+    def has_all_folds(self) -> bool:
+        """Whether its last fold has come."""
+        return len(self.folds) == self.expected
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will come."""
+        return self.has_all_folds or self.ending is not None
+
+    def started(self) -> float:
+        """Return when its first fold began, in s since the epoch."""
+        known = [fold.started for fold in self.folds if fold.started is not None]
+        return min(known) if known else self.ended()
+
+    def ended(self) -> float:
+        """Return when its last fold ended."""
+        return max((fold.ended for fold in self.folds), default=time.time())
+
+
+class Units(Protocol):
+    """Tells which tasks make a child."""
+
+    #: The estimator that is trained in all of them.
+    estimator: Any
+    #: What stands before the number in the name of a child.
+    prefix: str
+    #: The tag that holds the number.
+    tag: str
+    #: Whether the numbers are final; otherwise they are the order in which the children came.
+    is_numbered: bool
+
+    def place_of(self, task: Any) -> tuple[int, int] | None:
+        """Return the number of the child and of the fold; None for a task to leave alone.
+
+        Called by whoever brings the result, while the call that sent it goes on.
+        """
+        ...
+
+    def new(self, number: int, task: Any) -> Unit:
+        """Return the child of a number nobody has asked for yet."""
+        ...
+
+    def number_of(self, round_: object) -> int | None:
+        """Return the number of the child that all tasks of a round belong to, if it is one."""
+        ...
+
+    def total(self) -> int | None:
+        """Return how many children there will be, where that is known."""
+        ...
+
+
+class Scribe:
+    """Writes down what is new of a child.
+
+    Parameters
+    ----------
+    parent : RunInfo
+        The run the children belong to.
+    units : Units
+        What they are.
+    tags : mapping of str to str
+        Tags for each of them, besides those that every run has.
+    """
+
+    def __init__(self, parent: RunInfo, units: Units, tags: Mapping[str, str]) -> None:
+        self._parent = parent
+        self._units = units
+        cls = type(units.estimator)
+        self._name = f"{cls.__name__}-{units.prefix}"
+        every = tags_of_own_runs(tags, parent.run_id)
+        every["estimator_name"] = cls.__name__
+        every["estimator_class"] = f"{cls.__module__}.{cls.__qualname__}"
+        self._tags = as_tags(every)
+
+    def change(
+        self, unit: Unit, summary: Summary | None, ranks: Mapping[str, Sequence[float]]
+    ) -> RunChange:
+        """Return what is to be written: all of a new child, else what is new.
+
+        Parameters
+        ----------
+        unit : Unit
+            The child.
+        summary : Summary or None
+            What its folds come to, when it is over.
+        ranks : mapping of str to sequence
+            The rank of each child by name, where it is known.
+        """
+        metrics = [
+            Metric(key, value, _ms(fold.ended), fold.index)
+            for fold in unit.folds[unit.written or 0 :]
+            for key, value in fold.known_scores()
+        ]
+        ending, end_time = None, None
+        if summary is not None:
+            end_time = _ms(unit.ended())
+            ending = unit.ending or failure_of(summary)
+            metrics += [Metric(key, value, end_time) for key, value in summary.metrics.items()]
+            metrics += rank_metrics(unit.number, ranks, end_time)
+        if summary is None:
+            status = RunStatus.RUNNING
+        else:
+            status = RunStatus.FINISHED if ending is None else ending.status
+        reason = {} if ending is None else ending.tags
+        if unit.info is not None and unit.written is not None:
+            return RunChange(
+                unit.info.run_id,
+                status=status,
+                end_time=end_time,
+                metrics=tuple(metrics),
+                tags=as_tags(reason),
+                deleted_tags=() if end_time is None else runs.STALE_TAGS,
+            )
+        return self._creation(unit, status, end_time, tuple(metrics), reason)
+
+    def _creation(
+        self,
+        unit: Unit,
+        status: str,
+        end_time: int | None,
+        metrics: tuple[Metric, ...],
+        reason: Mapping[str, str],
+    ) -> RunChange:
+        if unit.info is None:
+            name = f"{self._name}{unit.number}"
+            unit.info = runs.child_run_info(self._parent, name, _ms(unit.started()))
+        own = {
+            **reason,
+            runs.NAME_TAG: unit.info.run_name,
+            self._units.tag: str(unit.number),
+        }
+        if unit.is_past:
+            own[TIMES_TAG] = "from durations"
+        if end_time is None:
+            own[runs.PROCESS_TAG] = process_identity()
+        return RunChange(
+            unit.info.run_id,
+            create=replace(unit.info, status=status, end_time=end_time),
+            metrics=metrics,
+            params=as_params(storable_params(unit.params)),
+            tags=(*self._tags, *as_tags(own)),
+        )
+
+
+def rank_metrics(number: int, ranks: Mapping[str, Sequence[float]], timestamp: int) -> list[Metric]:
+    """Return the ranks of a child as metrics."""
+    return [
+        Metric(key, float(column[number]), timestamp)
+        for key, column in ranks.items()
+        if number < len(column)
+    ]
+
+
+def failure_of(summary: Summary) -> Ending | None:
+    """Return the ending of a child whose folds have failed, from the traceback of one."""
+    if summary.error is None:
+        return None
+    last = summary.error.strip().splitlines()[-1]
+    kind, _, message = last.partition(":")
+    return Ending(RunStatus.FAILED, error_tags(kind.strip(), message.strip(), summary.error))
+
+
+def _ms(seconds: float) -> int:
+    return round(1000 * seconds)
