@@ -334,7 +334,7 @@ def _roc_auc(
 
 def _score(job: _Job, kind: str, sample_weight: Any, accepts: bool | None) -> None:
     """Book ``estimator.score``, from the metric that it is where that is known."""
-    if not hasattr(job.estimator, "score"):
+    if not hasattr(job.estimator, "score") or _is_of_many_metrics(job.estimator):
         return
     passed = False
     if sample_weight is not None:
@@ -350,6 +350,11 @@ def _score(job: _Job, kind: str, sample_weight: Any, accepts: bool | None) -> No
     weights = {"sample_weight": sample_weight} if passed else {}
     value = call(job.estimator.score, job.X, job.y, **weights)
     job.book({"score": float(value)})
+
+
+def _is_of_many_metrics(estimator: Any) -> bool:
+    """Tell a search with several scorers of which none decided: its ``score`` has none to use."""
+    return bool(getattr(estimator, "multimetric_", False)) and callable(estimator.refit)
 
 
 def _caption(job: _Job) -> str:

@@ -133,6 +133,21 @@ def call_submit(
     return wrapped(carried(args[0]), *args[1:], **kwargs)
 
 
+def call_task(
+    wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """Call a task that scikit-learn sent, in a thread that knows nothing: it is part of a call."""
+    function = getattr(instance, "function", None)
+    if not str(getattr(function, "__module__", "")).startswith("sklearn."):
+        return wrapped(*args, **kwargs)
+    before = thread.save()
+    try:
+        thread.depth = 1
+        return wrapped(*args, **kwargs)
+    finally:
+        thread.restore(before)
+
+
 def _local(tasks: Iterable[Any], sent: Round | None) -> Iterable[Any]:
     """Return the tasks, each to be called in the state of this thread."""
     local = _local_tasks(tasks, sent, thread.save())

@@ -3,7 +3,9 @@
 A meta-estimator with ``n_jobs=2`` on the threading backend fits its parts in other threads, where
 nothing tells that an outer fit is under way: each part would become a run of its own. So while a
 fit is being booked, what runs *in threads* carries the depth with it. What goes to other
-processes is left as it is: nothing of ours is pickled, and no patch is there.
+processes is left as it is: nothing of ours is pickled, and no patch is there. Some send through
+pickles what comes back to threads of this process (dask with ``processes=False``); there, a task of
+scikit-learn's is known by its function.
 """
 
 from __future__ import annotations
@@ -13,8 +15,8 @@ from typing import Any
 
 import wrapt
 
-from skledger._guard import switch, thread
-from skledger.hooks.frames_importlib_bootstrap import call_parallel, call_submit
+from skledger._guard import contain, switch, thread
+from skledger.hooks.frames_importlib_bootstrap import call_parallel, call_submit, call_task
 from skledger.hooks.patching import PatchSet
 
 __all__ = ["patch", "unpatch"]
@@ -50,6 +52,19 @@ def _when_imported(module: Any) -> None:
     _waiting = False
     if _wanted:
         _patches.wrap(module.Parallel, "__call__", call_parallel, _is_inside)
+        wrapt.register_post_import_hook(_when_sklearn_imported, "sklearn.utils.parallel")
+
+
+def _when_sklearn_imported(module: Any) -> None:
+    function = getattr(module, "_FuncWrapper", None)
+    if _wanted and function is not None:
+        with contain("tasks in threads (scikit-learn could not be hooked)"):
+            _patches.wrap(function, "__call__", call_task, _is_outside)
+
+
+def _is_outside() -> bool:
+    """Tell whether this thread is outside of any fit."""
+    return switch.enabled and not thread.depth
 
 
 def _is_inside() -> bool:

@@ -20,8 +20,8 @@ from skledger.capture.results import Results
 from skledger.ledger.place import Place
 from skledger.ledger.progress import Progress
 from skledger.ledger.records import error_tags, text_of_error
-from skledger.ledger.units import Ending, Scribe, Unit, Units, rank_metrics
-from skledger.tracking.entities import RunChange, RunInfo, RunStatus, RunTag
+from skledger.ledger.units import Ending, Ranks, Scribe, Unit, Units, rank_metrics
+from skledger.tracking.entities import RunChange, RunInfo, RunStatus
 from skledger.tracking.names import now_ms
 
 __all__ = ["Children"]
@@ -70,6 +70,8 @@ class Children:
         # What children had that may have to be found in a table later.
         self._told: dict[int, tuple[tuple[float, ...], Mapping[str, str]]] = {}
         self._best: float | None = None
+        #: When the last of them ended, in s since the epoch.
+        self.last_end = 0.0
         self._done = 0
         self._failed = 0
         self._armed = False
@@ -117,43 +119,44 @@ class Children:
             self._armed = False
             self._take_arrived()
             fresh = [self._open[number] for number in sorted(self._fresh & self._open.keys())]
+            summaries = self._summaries(fresh)
             if self._keep is None:
-                self._write(fresh, {})
-            else:
-                self._count(fresh)
+                self._write(fresh, summaries, {})
             self._fresh.clear()
             self._progress.update(self._done, self._units.total(), self._best, self._failed)
 
-    def end(self, ending: Ending | None, ranks: Mapping[str, Sequence[float]] | None) -> None:
+    def end(self, ending: Ending | None, results: Results | None = None) -> None:
         """Write what is left: nothing more will come.
 
         Parameters
         ----------
         ending : Ending or None
             What becomes of a child whose folds have not all come.
-        ranks : mapping of str to sequence, or None
-            The rank of each child by name; by default from the mean scores.
+        results : Results, optional
+            The table that children are rows of.
         """
         with self._lock:
             self._take_arrived()
-            for unit in self._open.values():
+            units = [self._open[number] for number in sorted(self._open)]
+            for unit in units:
                 if not unit.is_over:
                     unit.ending = ending
                     if ending is None:
                         unit.expected = len(unit.folds)
-            if self._keep is not None:
-                self._count(list(self._open.values()))
-            ranks = self._own_ranks() if ranks is None else ranks
-            earlier = {n: each for n, each in self._run_ids.items() if n not in self._open}
-            self._write(self._chosen(ranks), ranks)
+            summaries = self._summaries(units)
+            rows = self._rows(results)
+            ranks = self._ranks(results, rows)
+            earlier = self._run_ids.keys() - self._open.keys()
+            self._write(self._chosen(units, ranks), summaries, ranks)
             self._open.clear()
             self._fresh.clear()
             now = now_ms()
             self._send(
-                RunChange(run_id, metrics=tuple(rank_metrics(number, ranks, now)))
-                for number, run_id in earlier.items()
+                RunChange(self._run_ids[number], metrics=tuple(rank_metrics(number, ranks, now)))
+                for number in sorted(earlier)
                 if ranks
             )
+            self._renumber(rows)
 
     def run_for(self, task: Any) -> RunInfo | None:
         """Return the run of the child that a task belongs to, written if it was not."""
@@ -166,7 +169,7 @@ class Children:
             if unit is None:
                 unit = self._open[place[0]] = self._units.new(place[0], task)
             if unit.written is None:
-                self._write([unit], {})
+                self._write([unit], {}, {})
             return unit.info
 
     def add(self, unit: Unit) -> None:
@@ -183,20 +186,6 @@ class Children:
     def run_id(self, number: int) -> str | None:
         """Return the run of a child, once it is written."""
         return self._run_ids.get(number)
-
-    def renumber(self, results: Results) -> None:
-        """Give each child the number of its row in the table of results."""
-        numbers = sorted(self._told)
-        rows = results.rows_of(
-            [self._told[n][0] for n in numbers], [self._told[n][1] for n in numbers]
-        )
-        moved = {numbers[at]: row for at, row in rows.items()}
-        self._run_ids = {moved.get(n, n): run_id for n, run_id in self._run_ids.items()}
-        self._send(
-            RunChange(self._run_ids[row], tags=(RunTag(self._units.tag, str(row)),))
-            for number, row in moved.items()
-            if number != row and row in self._run_ids
-        )
 
     def close(self, error: BaseException | None = None) -> None:
         """Take the bar away."""
@@ -224,24 +213,19 @@ class Children:
                     unit.folds.append(read_fold(split, result, started, ended))
             self._fresh.add(number)
 
-    def _chosen(self, ranks: Mapping[str, Sequence[float]]) -> list[Unit]:
+    def _chosen(self, units: list[Unit], ranks: Ranks) -> list[Unit]:
         """Return the children to write at the end: all, or the best."""
-        units = [self._open[number] for number in sorted(self._open)]
         if self._keep is None:
             return units
-        first = next(iter(ranks.values()), ())
-
-        def rank(unit: Unit) -> float:
-            return first[unit.number] if unit.number < len(first) else math.inf
-
-        best = sorted((unit for unit in units if unit.has_all_folds), key=rank)[: self._keep]
+        first = next(iter(ranks.values()), {})
+        whole = [unit for unit in units if unit.has_all_folds]
+        best = sorted(whole, key=lambda unit: first.get(unit.number, math.inf))[: self._keep]
         return sorted(best, key=lambda unit: unit.number)
 
-    def _write(self, units: list[Unit], ranks: Mapping[str, Sequence[float]]) -> None:
+    def _write(self, units: list[Unit], summaries: Mapping[int, Summary], ranks: Ranks) -> None:
         """Write children; those that are over are let go."""
         for at in range(0, len(units), BATCH):
             batch = units[at : at + BATCH]
-            summaries = self._summaries(batch)
             changes = [
                 self._scribe.change(unit, summaries.get(unit.number), ranks) for unit in batch
             ]
@@ -253,47 +237,78 @@ class Children:
                 self._run_ids[unit.number] = unit.info.run_id
                 if unit.is_over:
                     del self._open[unit.number]
-                    if not self._units.is_numbered:
-                        self._told[unit.number] = _first_scores(unit), unit.params
-            if self._keep is None:
-                self._note(summaries)
-
-    def _count(self, units: Iterable[Unit]) -> None:
-        """Note the scores of children that are not written yet."""
-        self._note(self._summaries([u for u in units if u.number not in self._scores]))
 
     def _summaries(self, units: Iterable[Unit]) -> dict[int, Summary]:
-        """Return what those come to that are over; of one without all its folds, nothing."""
+        """Return, and note, what those come to that are over; without all folds, nothing."""
         over = [unit for unit in units if unit.is_over]
         folds = [
             sorted(unit.folds, key=lambda fold: fold.index) if unit.has_all_folds else []
             for unit in over
         ]
-        return dict(zip((unit.number for unit in over), summarise(folds), strict=True))
+        found = summarise(folds)
+        for unit, summary in zip(over, found, strict=True):
+            if unit.number not in self._scores:
+                self._note(unit, summary)
+        return {unit.number: summary for unit, summary in zip(over, found, strict=True)}
 
-    def _note(self, summaries: Mapping[int, Summary]) -> None:
-        for number, summary in summaries.items():
-            scores = {k: v for k, v in summary.metrics.items() if k.startswith("mean_test_")}
-            self._scores[number] = scores
-            self._done += 1
-            if not scores or summary.error is not None:
-                self._failed += 1
-            else:
-                first = next(iter(scores.values()))
-                self._best = first if self._best is None else max(self._best, first)
+    def _note(self, unit: Unit, summary: Summary) -> None:
+        scores = {k: v for k, v in summary.metrics.items() if k.startswith("mean_test_")}
+        self._scores[unit.number] = scores
+        self._done += 1
+        self.last_end = max(self.last_end, unit.ended())
+        if not self._units.is_numbered:
+            self._told[unit.number] = _first_scores(unit), unit.params
+        if not scores or summary.error is not None:
+            self._failed += 1
+        else:
+            first = next(iter(scores.values()))
+            self._best = first if self._best is None else max(self._best, first)
 
-    def _own_ranks(self) -> dict[str, list[float]]:
-        """Return the ranks by mean test score, as ``cv_results_`` has them: 1 is the greatest."""
-        size = 1 + max(self._scores, default=-1)
-        ranks: dict[str, list[float]] = {}
+    # -- their places in the table of results ---------------------------------------------------
+
+    def _rows(self, results: Results | None) -> dict[int, int]:
+        """Return the row of each child that has come in another order than the rows."""
+        if results is None or self._units.is_numbered:
+            return {}
+        numbers = sorted(self._told)
+        found = results.rows_of(
+            [self._told[number][0] for number in numbers],
+            [self._told[number][1] for number in numbers],
+        )
+        return {numbers[at]: row for at, row in found.items()}
+
+    def _ranks(self, results: Results | None, rows: Mapping[int, int]) -> Ranks:
+        """Return the ranks by name and child: those of the table, else by mean score."""
+        if not self._units.is_ranked:
+            return {}
+        if results is not None and (columns := results.ranks()):
+            return {
+                key: {
+                    number: column[rows.get(number, number)]
+                    for number in self._scores
+                    if rows.get(number, number) < len(column)
+                }
+                for key, column in columns.items()
+            }
+        ranks = {}
         for key in dict.fromkeys(key for each in self._scores.values() for key in each):
-            values = [self._scores.get(number, {}).get(key, -math.inf) for number in range(size)]
-            ordered = sorted(values, reverse=True)
+            scores = {n: each.get(key, -math.inf) for n, each in self._scores.items()}
             places: dict[float, int] = {}
-            for place, value in enumerate(ordered, start=1):
-                places.setdefault(value, place)
-            ranks[key.replace("mean_", "rank_", 1)] = [float(places[value]) for value in values]
+            for place, score in enumerate(sorted(scores.values(), reverse=True), start=1):
+                places.setdefault(score, place)
+            name = key.replace("mean_", "rank_", 1)
+            ranks[name] = {number: float(places[score]) for number, score in scores.items()}
         return ranks
+
+    def _renumber(self, rows: Mapping[int, int]) -> None:
+        """Give each child the number of its row."""
+        moved = {number: row for number, row in rows.items() if number != row}
+        self._send(
+            self._scribe.renumbering(self._run_ids[number], row)
+            for number, row in moved.items()
+            if number in self._run_ids
+        )
+        self._run_ids = {rows.get(n, n): run_id for n, run_id in self._run_ids.items()}
 
     def _send(self, changes: Iterable[RunChange]) -> None:
         listed = list(changes)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from skledger._guard import contain, failure_text, say, thread
 from skledger._writer import Job, writer
 from skledger.capture.candidates import is_search
-from skledger.capture.dataset import before_fit, shape_of
+from skledger.capture.dataset import DataBefore, before_fit, shape_of
 from skledger.capture.params import params_as_text
 from skledger.ledger import drawing
 from skledger.ledger.notes import FitNote, Noted
@@ -87,9 +87,11 @@ class FitLedger:
             raw = call.estimator.get_params(deep=True)
             own = raw if kind is FitNote else call.estimator.get_params(deep=False)
             records.add_params(params_as_text(own))
-        note = self._note(kind, cls.__name__, call, records, parent)
+        data = DataBefore(None, None)
         with contain("the training data as it was before the fit"):
-            note.data = before_fit(call.estimator, raw, call.X, call.y)
+            data = before_fit(call.estimator, raw, call.X, call.y)
+        note = self._note(kind, cls.__name__, call, records, parent)
+        note.data = data
         return note
 
     def _note(
@@ -111,7 +113,8 @@ class FitLedger:
         note = kind(place, records, is_part=parent is not None)
         with contain(f"what happens inside {name}"):
             note.begin(self, call)
-        place.fit_began(records.tags, records.params)
+        # What we did until here is no part of the run's duration.
+        call.started = place.begin(records.tags, records.params)
         return note
 
     def book_death(self, note: FitNote) -> None:
@@ -158,6 +161,8 @@ class FitLedger:
         note.place.name_model()
         try:
             note.finish(self, call)
+            # Clocks are read to the millisecond; a part must not end after the whole.
+            end_time = max(end_time, round(note.last_end() * 1000))
             self.collect(call, note)
             if call.error is None and self.config.log_models:
                 note.save_models(self, call)

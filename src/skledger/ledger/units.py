@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -21,8 +21,10 @@ from skledger.tracking.entities import (
     as_tags,
 )
 
-__all__ = ["Ending", "Scribe", "Unit", "Units", "failure_of", "rank_metrics"]
+__all__ = ["Ending", "Ranks", "Scribe", "Unit", "Units", "failure_of", "rank_metrics"]
 
+#: The rank of each child, by the name of the metric and the number of the child.
+Ranks = Mapping[str, Mapping[int, float]]
 #: Says that the times of a child are reckoned.
 TIMES_TAG = "skledger.times"
 
@@ -107,6 +109,8 @@ class Units(Protocol):
     tag: str
     #: Whether the numbers are final; otherwise they are the order in which the children came.
     is_numbered: bool
+    #: Whether one is better than another.
+    is_ranked: bool
 
     def place_of(self, task: Any) -> tuple[int, int] | None:
         """Return the number of the child and of the fold; None for a task to leave alone.
@@ -151,9 +155,7 @@ class Scribe:
         every["estimator_class"] = f"{cls.__module__}.{cls.__qualname__}"
         self._tags = as_tags(every)
 
-    def change(
-        self, unit: Unit, summary: Summary | None, ranks: Mapping[str, Sequence[float]]
-    ) -> RunChange:
+    def change(self, unit: Unit, summary: Summary | None, ranks: Ranks) -> RunChange:
         """Return what is to be written: all of a new child, else what is new.
 
         Parameters
@@ -162,8 +164,8 @@ class Scribe:
             The child.
         summary : Summary or None
             What its folds come to, when it is over.
-        ranks : mapping of str to sequence
-            The rank of each child by name, where it is known.
+        ranks : mapping of str to mapping of int to float
+            The rank of each child, where it is known.
         """
         metrics = [
             Metric(key, value, _ms(fold.ended), fold.index)
@@ -191,6 +193,14 @@ class Scribe:
                 deleted_tags=() if end_time is None else runs.STALE_TAGS,
             )
         return self._creation(unit, status, end_time, tuple(metrics), reason)
+
+    def renumbering(self, run_id: str, number: int) -> RunChange:
+        """Return what gives a child another number."""
+        return RunChange(
+            run_id,
+            run_name=f"{self._name}{number}",
+            tags=as_tags({self._units.tag: str(number)}),
+        )
 
     def _creation(
         self,
@@ -221,12 +231,10 @@ class Scribe:
         )
 
 
-def rank_metrics(number: int, ranks: Mapping[str, Sequence[float]], timestamp: int) -> list[Metric]:
+def rank_metrics(number: int, ranks: Ranks, timestamp: int) -> list[Metric]:
     """Return the ranks of a child as metrics."""
     return [
-        Metric(key, float(column[number]), timestamp)
-        for key, column in ranks.items()
-        if number < len(column)
+        Metric(key, column[number], timestamp) for key, column in ranks.items() if number in column
     ]
 
 

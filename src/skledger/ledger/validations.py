@@ -59,6 +59,7 @@ class FoldUnits:
     prefix = "fold-"
     tag = "skledger.fold"
     is_numbered = True
+    is_ranked = False
 
     def __init__(self, estimator: Any) -> None:
         self.estimator = estimator
@@ -208,7 +209,7 @@ class ValidationNote(FitNote):
             folds = sorted(self._folds, key=lambda fold: fold.index)
         if self._children is not None:
             with contain("the runs of the folds"):
-                self._children.end(ending_after(call.error), {})
+                self._children.end(ending_after(call.error))
         with contain(f"the results of {call.method}"):
             if call.method in BY_FOLD:
                 self._book_folds(folds, whole=call.error is None)
@@ -221,7 +222,11 @@ class ValidationNote(FitNote):
     def end_early(self, ending: Ending) -> None:
         """Book the folds so far: the process is about to go."""
         if self._children is not None:
-            self._children.end(ending, {})
+            self._children.end(ending)
+
+    def last_end(self) -> float:
+        """Return when the last fold ended."""
+        return max((fold.ended for fold in self._folds), default=0.0)
 
     def _book_folds(self, folds: list[Fold], *, whole: bool) -> None:
         from skledger.capture.validation_pictures import folds_picture
