@@ -368,6 +368,28 @@ def test_a_search_stays_in_its_experiments(store):
     assert store.search_runs([]) == []
 
 
+def test_runs_are_counted_by_a_tag_and_by_status(store):
+    """Those that match, and only those; without the tag its value is None."""
+    other = store.create_experiment("other")
+    create(store)
+    for value in ("a", "a", "b"):
+        create(store, tags=as_tags({"team": value, "x": 1}))
+    failed = create(store, other, tags=as_tags({"team": "a"}), metrics=(Metric("m", 1, 10),))
+    store.write(RunChange(failed, status="FAILED"))
+    every = {(None, "RUNNING"): 1, ("a", "RUNNING"): 2, ("b", "RUNNING"): 1}
+    assert store.count_runs(["0"], tag="team") == every
+    assert store.count_runs(["0", other], tag="team") == {**every, ("a", "FAILED"): 1}
+    assert store.count_runs(["0", other]) == {(None, "RUNNING"): 4, (None, "FAILED"): 1}
+    assert store.count_runs(["0", other], "metrics.m > 0 and tags.team = 'a'", tag="team") == {
+        ("a", "FAILED"): 1
+    }
+    store.write(RunChange(failed, lifecycle_stage="deleted"))
+    assert store.count_runs([other]) == store.count_runs([]) == {}
+    assert store.count_runs([other], "", ViewType.ALL) == {(None, "FAILED"): 1}
+    with pytest.raises(InvalidParameterError, match="cannot read the filter"):
+        store.count_runs(["0"], "metrics.m >> 1")
+
+
 def test_running_runs_are_found_by_their_tag(store):
     """Runs that are RUNNING come in pages by identifier, with all they hold, deleted ones too."""
     other = store.create_experiment("other")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from skledger._guard import contain
@@ -89,13 +90,19 @@ def read_fold(index: int, result: Mapping[str, Any], started: float | None, ende
     for part in ("test", "train"):
         found = result.get(f"{part}_scores")
         if isinstance(found, Mapping):
-            scores.update({f"{part}_{name}": float(value) for name, value in found.items()})
+            scores.update({_key(part, name): float(value) for name, value in found.items()})
         elif found is not None:
-            scores[f"{part}_score"] = float(found)
+            scores[_key(part, "score")] = float(found)
     fit_time, score_time = result.get("fit_time"), result.get("score_time")
     if started is None and fit_time is not None:
         started = ended - fit_time - (score_time or 0.0)
     return Fold(index, scores, fit_time, score_time, result.get("fit_error"), started, ended)
+
+
+@cache
+def _key(part: str, name: str) -> str:
+    # One object for all folds: who checks a key knows the next at sight.
+    return f"{part}_{name}"
 
 
 @dataclass(slots=True)
@@ -170,14 +177,15 @@ def _summarise_column(
     with np.errstate(all="ignore"):
         means = np.average(values, axis=1)
         deviations = np.sqrt(np.average((values - means[:, np.newaxis]) ** 2, axis=1))
+    mean_key, std_key = _key("mean", column), _key("std", column)
     for at, mean, deviation in zip(members, means.tolist(), deviations.tolist(), strict=True):
         if math.isnan(mean):
             if column.startswith("test_"):
                 summaries[at].error = f"ValueError: {column} is not a number"
             continue
-        summaries[at].metrics[f"mean_{column}"] = mean
+        summaries[at].metrics[mean_key] = mean
         if not math.isnan(deviation):
-            summaries[at].metrics[f"std_{column}"] = deviation
+            summaries[at].metrics[std_key] = deviation
 
 
 def leaf_params(estimator: Any) -> dict[str, Any]:

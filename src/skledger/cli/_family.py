@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from skledger.cli._finding import PARENT_TAG
+from skledger.cli._finding import ID_LENGTH, PARENT_TAG, all_experiments
 from skledger.cli._printing import clock, finite
-from skledger.tracking.entities import Experiment, Run
+from skledger.cli._ranking import Counts, children_of, count_children, in_list, total
+from skledger.tracking.entities import Experiment, Run, ViewType
+from skledger.tracking.filters import parse_order_by
 from skledger.tracking.frames import find_runs
 
-__all__ = ["Row", "as_dictionary", "count_rows", "select_rows"]
+__all__ = ["Listing", "Row", "as_dictionary", "select_rows"]
 
-#: Parents that one query asks for the children of.
-_PARENTS_AT_ONCE = 200
 #: Selects the runs that have no parent.
 _ALONE = f"tags.`{PARENT_TAG}` IS NULL"
+#: Names of parents that one query asks for.
+_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,10 @@ class Row:
         How many children are left out here.
     counted : bool
         Whether the line counts towards the limit.
+    below : Counts
+        How many children it has, by status.
+    parent : str
+        The name of its parent, when that does not stand above it.
     """
 
     run: Run | None
@@ -43,6 +49,27 @@ class Row:
     experiment: str = ""
     hidden: int = 0
     counted: bool = False
+    below: Counts = field(default_factory=dict)
+    parent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The lines of a listing, and what it leaves out.
+
+    Parameters
+    ----------
+    rows : list of Row
+        The lines.
+    more : int
+        How many runs the limit left out.
+    children : int
+        How many children match the filter as well, or might be sorted in, but are not shown.
+    """
+
+    rows: list[Row]
+    more: int = 0
+    children: int = 0
 
 
 def select_rows(
@@ -51,7 +78,7 @@ def select_rows(
     order_by: Sequence[str],
     limit: int | None,
     children: int | None,
-) -> list[Row]:
+) -> Listing:
     """Return the lines of a listing.
 
     Parameters
@@ -59,69 +86,131 @@ def select_rows(
     experiments : sequence of Experiment
         Where to look.
     filter_string : str
-        With a filter or an order the runs that match are listed, children or not.
+        The runs that match are listed; children among them when no other run does, or when
+        children are asked for.
     order_by : sequence of str
-        As `search_runs` takes it.
+        As `search_runs` takes it. Children are sorted among the others when no other run has
+        what is sorted by, or when children are asked for.
     limit : int or None
         How many runs, None: all; children that stand under their parents do not count.
     children : int or None
         How many under each parent; None: all.
     """
-    ids = [each.experiment_id for each in experiments]
     names = {each.experiment_id: each.name for each in experiments}
-    plain = _is_plain(filter_string, order_by)
-    wanted = _ALONE if plain else filter_string
-    limit = sys.maxsize if limit is None else limit
-    tops = find_runs(ids, wanted, max_results=limit, order_by=list(order_by) or None)
-    if not plain:
-        return [Row(run, 0, names[run.info.experiment_id], counted=True) for run in tops]
-    below = _descendants(ids, tops) if children != 0 else {}
-    return [row for run in tops for row in _lines(run, below, names, children, 0)]
+    question = _Question(list(names), filter_string.strip(), list(order_by), limit)
+    counts = count_children(question.experiment_ids)
+    if not question.is_plain:
+        return _matches(question, names, counts, with_children=children != 0)
+    tops = question.find(_ALONE)
+    below = {} if children == 0 else _descendants(question.experiment_ids, tops, counts, children)
+    shown = sys.maxsize if children is None else children
+    rows = [row for run in tops for row in _lines(run, below, counts, names, shown, 0)]
+    return Listing(rows, total(counts.get("")) - len(tops))
 
 
-def count_rows(
-    experiments: Sequence[Experiment], filter_string: str, order_by: Sequence[str], most: int
-) -> int:
-    """Return how many runs `select_rows` would count without a limit, but `most` at the most."""
-    wanted = _ALONE if _is_plain(filter_string, order_by) else filter_string
-    return len(find_runs([each.experiment_id for each in experiments], wanted, max_results=most))
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What is searched for."""
+
+    experiment_ids: Sequence[str]
+    filter_string: str
+    order_by: Sequence[str]
+    limit: int | None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is neither filtered nor sorted."""
+        return not (self.filter_string or self.order_by)
+
+    def find(self, condition: str = "") -> list[Run]:
+        """Return the runs that match, and match the condition, too."""
+        both = " AND ".join(each for each in (self.filter_string, condition) if each)
+        most = sys.maxsize if self.limit is None else self.limit
+        return find_runs(self.experiment_ids, both, max_results=most, order_by=self.order_by)
+
+    def is_answered(self, runs: Sequence[Run]) -> bool:
+        """Tell whether those that match have what is sorted by; what has it not comes last."""
+        if not runs or not self.order_by:
+            return bool(runs)
+        first = parse_order_by(self.order_by)[0]
+        held = {"metric": "metrics", "param": "params", "tag": "tags"}.get(first.kind)
+        return held is None or first.key in getattr(runs[0].data, held)
 
 
-def _is_plain(filter_string: str, order_by: Sequence[str]) -> bool:
-    """Tell whether children stand under their parents: neither filtered nor sorted."""
-    return not (filter_string.strip() or order_by)
+def _matches(
+    question: _Question, names: Mapping[str, str], counts: Mapping[str, Counts], with_children: bool
+) -> Listing:
+    """Return the runs that match, those without a parent unless only children answer."""
+    found = [] if with_children else question.find(_ALONE)
+    is_tops = question.is_answered(found)
+    if not is_tops:
+        every = question.find()
+        is_tops = bool(found) and not question.is_answered(every)
+        found = found if is_tops else every
+    if question.filter_string:
+        matching = count_children(question.experiment_ids, question.filter_string)
+    else:
+        matching = counts
+    children = sum(total(each) for parent, each in matching.items() if parent)
+    more = total(matching.get("")) + (0 if is_tops else children) - len(found)
+    parents = {} if is_tops else _parent_names(found)
+    rows = [
+        Row(
+            run,
+            experiment=names[run.info.experiment_id],
+            counted=True,
+            below=counts.get(run.info.run_id, {}),
+            parent=parents.get(run.data.tags.get(PARENT_TAG, ""), ""),
+        )
+        for run in found
+    ]
+    return Listing(rows, more, children if is_tops else 0)
 
 
-def _descendants(ids: Sequence[str], tops: Sequence[Run]) -> dict[str, list[Run]]:
-    """Return the children of each run, the oldest first, and theirs."""
+def _parent_names(runs: Sequence[Run]) -> dict[str, str]:
+    """Return the names of the parents by their identifiers."""
+    wanted = list(dict.fromkeys(run.data.tags.get(PARENT_TAG, "") for run in runs))
+    names = {run_id: run_id[:ID_LENGTH] for run_id in wanted}
+    everywhere = [each.experiment_id for each in all_experiments(ViewType.ALL)]
+    for start in range(0, len(wanted), _AT_ONCE):
+        some = f"run_id IN {in_list(wanted[start : start + _AT_ONCE])}"
+        for run in find_runs(everywhere, some, ViewType.ALL):
+            names[run.info.run_id] = run.info.run_name
+    return names
+
+
+def _descendants(
+    ids: Sequence[str], tops: Sequence[Run], counts: Mapping[str, Counts], most: int | None
+) -> dict[str, list[Run]]:
+    """Return the children of each run, the best first, and theirs."""
     below: dict[str, list[Run]] = {}
-    generation = [run.info.run_id for run in tops]
+    generation = [run for run in tops if run.info.run_id in counts]
     while generation:
-        found: list[Run] = []
-        for start in range(0, len(generation), _PARENTS_AT_ONCE):
-            some = generation[start : start + _PARENTS_AT_ONCE]
-            parents = ", ".join(f"'{run_id}'" for run_id in some)
-            found += find_runs(
-                ids, f"tags.`{PARENT_TAG}` IN ({parents})", order_by=["start_time ASC"]
-            )
-        for run in found:
-            below.setdefault(run.data.tags[PARENT_TAG], []).append(run)
+        below |= children_of(ids, generation, counts, most)
+        found = [run for parent in generation for run in below[parent.info.run_id][:most]]
         # Tags are the user's: a circle of parents must not go round for ever.
-        generation = [run.info.run_id for run in found if run.info.run_id not in below]
+        generation = [
+            run for run in found if run.info.run_id in counts and run.info.run_id not in below
+        ]
     return below
 
 
 def _lines(
-    run: Run, below: dict[str, list[Run]], names: dict[str, str], children: int | None, depth: int
+    run: Run,
+    below: dict[str, list[Run]],
+    counts: Mapping[str, Counts],
+    names: Mapping[str, str],
+    most: int,
+    depth: int,
 ) -> Iterator[Row]:
-    experiment = names[run.info.experiment_id]
-    yield Row(run, depth, experiment, counted=depth == 0)
-    mine = below.pop(run.info.run_id, [])
-    shown = len(mine) if children is None else children
-    for child in mine[:shown]:
-        yield from _lines(child, below, names, children, depth + 1)
-    if len(mine) > shown:
-        yield Row(None, depth + 1, experiment, hidden=len(mine) - shown)
+    experiment, here = names[run.info.experiment_id], counts.get(run.info.run_id, {})
+    yield Row(run, depth, experiment, counted=depth == 0, below=here)
+    mine = below.pop(run.info.run_id, [])[:most]
+    for child in mine:
+        yield from _lines(child, below, counts, names, most, depth + 1)
+    hidden = total(here) - len(mine)
+    if mine and hidden > 0:
+        yield Row(None, depth + 1, experiment, hidden=hidden)
 
 
 def as_dictionary(row: Row) -> dict[str, Any]:
@@ -139,6 +228,7 @@ def as_dictionary(row: Row) -> dict[str, Any]:
         "duration_seconds": seconds,
         "estimator": data.tags.get("estimator_name"),
         "parent_run_id": data.tags.get(PARENT_TAG),
+        "children": total(row.below),
         "metrics": {key: finite(value) for key, value in sorted(data.metrics.items())},
         "params": dict(sorted(data.params.items())),
         "tags": dict(sorted(data.tags.items())),

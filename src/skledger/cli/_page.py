@@ -9,7 +9,10 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from skledger.cli._branches import branches_tree
+from skledger.cli._candidates import candidates_table
 from skledger.cli._finding import ID_LENGTH, PARENT_TAG
+from skledger.cli._folds import curve_keys, curve_table, fold_keys, fold_tables
 from skledger.cli._invoked import skledger_command
 from skledger.cli._portrait import Portrait, load_lines
 from skledger.cli._printing import (
@@ -23,6 +26,8 @@ from skledger.cli._printing import (
     one_line,
 )
 from skledger.cli._process import status_text
+from skledger.cli._ranking import total
+from skledger.cli._sofar import progress_text
 from skledger.tracking.model_uris import DIGESTS_TAG
 
 __all__ = ["print_page"]
@@ -50,7 +55,7 @@ _SHOWN = frozenset(
 )
 
 
-def print_page(portrait: Portrait, full: bool = False) -> None:
+def print_page(portrait: Portrait, full: bool = False, most: int | None = None) -> None:
     """Print all about a run.
 
     Parameters
@@ -59,6 +64,8 @@ def print_page(portrait: Portrait, full: bool = False) -> None:
         The run and what belongs to it.
     full : bool, default=False
         Print params and tags whole; without, one line each, cut at the terminal's edge.
+    most : int or None
+        How many candidates and folds; None: all.
     """
     emit(_headline(portrait))
     _section("", _grid(_facts(portrait)))
@@ -69,6 +76,8 @@ def print_page(portrait: Portrait, full: bool = False) -> None:
         _section("Error", cell(trace), style="bold red")
     if tags.get("skledger.warnings"):
         _section("Warnings", cell(tags["skledger.warnings"]), style="bold yellow")
+    _children(portrait)
+    _folds(portrait, most)
     _texts("Params", dict(sorted(portrait.run.data.params.items())), full)
     _metrics(portrait)
     for title, held in _tag_groups(tags):
@@ -91,11 +100,11 @@ def _facts(portrait: Portrait) -> Iterator[tuple[str, Text]]:
         "experiment": portrait.experiment,
         "estimator": tags.get("estimator_class") or tags.get("estimator_name"),
         "started": clock(info.start_time),
-        "duration": lasted,
+        "duration": lasted or progress_text(portrait),
         "user": tags.get("mlflow.user") or info.user_id,
         "source": tags.get("mlflow.source.name"),
         "git commit": tags.get("mlflow.source.git.commit"),
-        "parent": tags.get(PARENT_TAG),
+        "parent": _parent(portrait),
         "note": tags.get("mlflow.note.content"),
         "data sets": ", ".join(f"{each.name} ({each.digest})" for each in inputs),
         "deleted": "yes" if info.lifecycle_stage == "deleted" else "",
@@ -103,6 +112,43 @@ def _facts(portrait: Portrait) -> Iterator[tuple[str, Text]]:
     for name, value in facts.items():
         if value:
             yield name, cell(value)
+
+
+def _parent(portrait: Portrait) -> str:
+    run_id = portrait.run.data.tags.get(PARENT_TAG, "")
+    return run_id if portrait.parent is None else f"{portrait.parent.info.run_name}  {run_id}"
+
+
+def _children(portrait: Portrait) -> None:
+    """Print the candidates of a search; folds, searches and runs of the user's as a tree."""
+    below = portrait.below
+    if below is None:
+        return
+    if below.candidates:
+        many, shown = total(below.candidate_counts), len(below.candidates)
+        count = f"{many:,}" if shown == many else f"{shown:,} of {many:,}"
+        title = f"Candidates, the best first: {count}"
+        notes = []
+        if below.errors:
+            kinds = sorted(below.errors.items(), key=lambda each: -each[1])
+            told = ", ".join(f"{kind} ({count:,})" for kind, count in kinds)
+            notes.append(cell(f"{sum(below.errors.values()):,} failed: {told}", "red"))
+        if shown < many:
+            notes.append(cell("--top N shows more of them, --all shows all", "dim"))
+        table = candidates_table(portrait.run, below.candidates, _INDENT)
+        _section(title, table, *notes)
+    if below.branches:
+        _section("Children", branches_tree(below))
+
+
+def _folds(portrait: Portrait, most: int | None) -> None:
+    """Print the scores of folds, or the points of a curve."""
+    tables = list(fold_tables(portrait, most, _INDENT))
+    if tables:
+        _section("Folds", *tables)
+    if curve_keys(portrait):
+        title = portrait.run.data.tags["skledger.function"].replace("_", " ").capitalize()
+        _section(title, curve_table(portrait, most, _INDENT))
 
 
 def _texts(title: str, held: Mapping[str, str], full: bool) -> None:
@@ -125,12 +171,14 @@ def _texts(title: str, held: Mapping[str, str], full: bool) -> None:
 
 
 def _metrics(portrait: Portrait) -> None:
-    data = portrait.run.data
-    if not data.metrics:
+    elsewhere = {*fold_keys(portrait), *curve_keys(portrait)}
+    elsewhere |= {f"{part}_{key}" for key in elsewhere for part in ("mean", "std")}
+    metrics = {k: v for k, v in portrait.run.data.metrics.items() if k not in elsewhere}
+    if not metrics:
         return
-    table = _table()
-    for key, value in sorted(data.metrics.items()):
-        steps = portrait.steps[key]
+    table, every = _table(), portrait.steps
+    for key, value in sorted(metrics.items()):
+        steps = every[key]
         several = f"the last of {steps} values" if steps > 1 else ""
         table.add_row(cell(key), cell(number_text(value)), cell(several, "dim"))
     _section("Metrics", table)

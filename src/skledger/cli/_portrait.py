@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from skledger.cli import _family
-from skledger.errors import SkledgerError
-from skledger.tracking.entities import LoggedModel, Run
+from skledger.cli._below import Below, look_below
+from skledger.cli._finding import PARENT_TAG
+from skledger.cli._ranking import Counts
+from skledger.errors import NotFoundError, SkledgerError
+from skledger.tracking.entities import LoggedModel, Metric, Run
 from skledger.tracking.session import get_store
 
 __all__ = ["Portrait", "as_dictionary", "load_lines", "portrait_of"]
@@ -24,8 +27,8 @@ class Portrait:
         The run.
     experiment : str
         The name of its experiment.
-    steps : dict of str to int
-        How many values each metric has.
+    history : dict of str to list of Metric
+        Every value of each metric.
     models : list of LoggedModel
         The models it made.
     sizes : dict of str to int
@@ -38,28 +41,49 @@ class Portrait:
         The pictures that have not been drawn.
     trouble : str
         Why files or pictures could not be looked at; empty when they could.
+    parent : Run or None
+        The run it is a child of; None also when that is gone.
+    below : Below or None
+        Its children; None when it has none.
     """
 
     run: Run
     experiment: str
-    steps: dict[str, int] = field(default_factory=dict)
+    history: dict[str, list[Metric]] = field(default_factory=dict)
     models: list[LoggedModel] = field(default_factory=list)
     sizes: dict[str, int] = field(default_factory=dict)
     lost: dict[str, str] = field(default_factory=dict)
     files: dict[str, int] = field(default_factory=dict)
     undrawn: list[str] = field(default_factory=list)
     trouble: str = ""
+    parent: Run | None = None
+    below: Below | None = None
+
+    @property
+    def steps(self) -> dict[str, int]:
+        """How many values each metric has."""
+        return {key: len(values) for key, values in self.history.items()}
 
 
-def portrait_of(run: Run) -> Portrait:
-    """Gather everything about a run; files that cannot be reached do not hide the rest."""
+def portrait_of(run: Run, most: int | None = None) -> Portrait:
+    """Gather everything about a run; files that cannot be reached do not hide the rest.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    most : int or None
+        How many of its candidates, and of its other children; None: all.
+    """
     from skledger.ledger.drawing import missing_pictures
     from skledger.stores.artifacts import local_folder
 
     store = get_store()
     info = run.info
     made = Portrait(run, store.get_experiment(info.experiment_id).name)
-    made.steps = {key: len(store.get_metric_history(info.run_id, key)) for key in run.data.metrics}
+    made.history = {key: store.get_metric_history(info.run_id, key) for key in run.data.metrics}
+    made.parent = _parent_of(run)
+    made.below = look_below(run, most)
     made.models = store.search_logged_models(info.run_id)
     try:
         made.files = _sizes(local_folder(info.artifact_uri))
@@ -69,6 +93,13 @@ def portrait_of(run: Run) -> Portrait:
     except (SkledgerError, OSError, ValueError) as error:
         made.trouble = str(error)
     return made
+
+
+def _parent_of(run: Run) -> Run | None:
+    try:
+        return get_store().get_run(run.data.tags[PARENT_TAG])
+    except (KeyError, NotFoundError):
+        return None
 
 
 def _look_at(model: LoggedModel, folder: Path, made: Portrait) -> None:
@@ -106,13 +137,13 @@ def load_lines(model: LoggedModel) -> list[str]:
 
 def as_dictionary(portrait: Portrait) -> dict[str, Any]:
     """Return a portrait as JSON has it."""
-    run = portrait.run
-    held = _family.as_dictionary(_family.Row(run, experiment=portrait.experiment))
+    run, below, steps = portrait.run, portrait.below, portrait.steps
+    counts = {} if below is None else below.counts
+    held = _row(run, portrait.experiment, counts)
     return {
         **held,
         "metrics": {
-            key: {"value": value, "steps": portrait.steps[key]}
-            for key, value in held["metrics"].items()
+            key: {"value": value, "steps": steps[key]} for key, value in held["metrics"].items()
         },
         "lifecycle_stage": run.info.lifecycle_stage,
         "user": run.info.user_id,
@@ -138,4 +169,13 @@ def as_dictionary(portrait: Portrait) -> dict[str, Any]:
         ],
         "artifacts": portrait.files,
         "undrawn": portrait.undrawn,
+        "parent_run_name": None if portrait.parent is None else portrait.parent.info.run_name,
+        "children_by_status": dict(counts),
+        "candidates": [
+            _row(each, portrait.experiment, {}) for each in (below.candidates if below else ())
+        ],
     }
+
+
+def _row(run: Run, experiment: str, counts: Counts) -> dict[str, Any]:
+    return _family.as_dictionary(_family.Row(run, experiment=experiment, below=counts))

@@ -30,6 +30,8 @@ __all__ = [
     "moment_text",
     "number_text",
     "one_line",
+    "seconds_text",
+    "spread_text",
 ]
 
 STATUS_STYLES = {
@@ -115,6 +117,17 @@ def number_text(value: float | None) -> str:
     return f"{value:.4g}"
 
 
+def spread_text(mean: float | None, deviation: float | None) -> str:
+    """Return a mean and its standard deviation, with as many decimals."""
+    text = number_text(mean)
+    if mean is None or deviation is None or not math.isfinite(deviation):
+        return text
+    decimals = len(text.partition(".")[2]) if "e" not in text else 0
+    rounded = f"{deviation:.{decimals}f}"
+    # What would be rounded away is still told.
+    return f"{text} ± {rounded if float(rounded) or not deviation else f'{deviation:.2g}'}"
+
+
 def bytes_text(size: int) -> str:
     """Return a size in bytes as people write it."""
     if size < 1000:
@@ -141,6 +154,15 @@ def duration_text(milliseconds: int | None) -> str:
         return f"{minutes} min {rest:02d} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min"
+
+
+def seconds_text(seconds: float | None) -> str:
+    """Return a duration in s as people write it; of less than 10 ms, with a decimal."""
+    if seconds is None or not math.isfinite(seconds):
+        return ""
+    if 0 < seconds < 0.01:
+        return f"{1000 * seconds:.2g} ms"
+    return duration_text(round(1000 * seconds))
 
 
 def clock(milliseconds: int | None, timespec: str = "seconds") -> str:

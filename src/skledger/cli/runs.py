@@ -5,21 +5,36 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from skledger.cli._options import json_option, uri_option
 
 if TYPE_CHECKING:
-    from skledger.cli._family import Row
+    from skledger.cli._family import Listing, Row
     from skledger.tracking.entities import Experiment
     from skledger.tracking.filters import Comparison, Ordering
 
 __all__ = ["command", "print_runs"]
 
-#: Runs that a table shows unless told, and how many of the others are counted.
-_LIMIT, _COUNTED = 20, 1000
+#: Runs that a table shows unless told.
+_LIMIT = 20
+_EVERY = "all"
+
+
+class _Count(click.ParamType):  # type: ignore[type-arg]  # older versions take none
+    """A number, or all of them."""
+
+    name = "count"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | str:
+        """Return the number."""
+        if value == _EVERY:
+            return _EVERY
+        return int(click.IntRange(min=0).convert(value, param, ctx))
 
 
 @click.command("runs", short_help="List runs, the newest first.")
@@ -40,7 +55,8 @@ _LIMIT, _COUNTED = 20, 1000
     "filter_string",
     metavar="STR",
     default="",
-    help="Only the runs that match, such as \"metrics.training_score > 0.9 and params.C = '1.0'\".",
+    help="Only the runs that match, such as \"metrics.training_score > 0.9 and params.C = '1.0'\"; "
+    "children when no other run does.",
 )
 @click.option(
     "--order-by",
@@ -56,10 +72,12 @@ _LIMIT, _COUNTED = 20, 1000
 )
 @click.option(
     "--children",
-    type=click.IntRange(min=0),
-    default=5,
-    show_default=True,
-    help="How many children to show under each parent, when neither filtered nor sorted.",
+    type=_Count(),
+    is_flag=False,
+    flag_value=_EVERY,
+    metavar="[N]",
+    help="Show children under their parents, the best first: all, or N of each. With a filter or "
+    "an order they are listed among the others.",
 )
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, with every param and metric.")
@@ -70,13 +88,14 @@ def command(
     filter_string: str,
     order_by: tuple[str, ...],
     limit: int | None,
-    children: int,
+    children: int | str | None,
     as_json: bool,
     as_csv: bool,
 ) -> None:
-    """List runs, the newest first, children under their parents.
+    """List runs, the newest first, without their children.
 
-    The first column is the beginning of a run's identifier; `skledger show` takes it.
+    The candidates of a search are its children. The first column is the beginning of a run's
+    identifier; `skledger show` takes it.
     """
     from skledger.cli._family import select_rows
     from skledger.cli._finding import MISSING, chosen_experiments, why_empty
@@ -93,13 +112,16 @@ def command(
     rows: Sequence[Row] = []
     if machine:
         if not empty:
-            rows = select_rows(experiments, filter_string, order_by, limit, None)
+            # What machines read is whole unless they are told otherwise.
+            most = children if isinstance(children, int) else None
+            rows = select_rows(experiments, filter_string, order_by, limit, most).rows
         _print_json(rows) if as_json else _print_csv(rows)
     elif not empty:
         keys: Sequence[Comparison | Ordering] = (*orderings, *conditions)
         named = [each.key for each in keys if each.kind == "metric"]
         limit = limit or _LIMIT
-        rows = print_runs(experiments, filter_string, order_by, limit, children, named)
+        most = None if children == _EVERY else int(children or 0)
+        rows = print_runs(experiments, filter_string, order_by, limit, most, named)
         _say_how_to_look(rows)
     _note_unknown(experiments, conditions if not rows else (), orderings)
 
@@ -135,7 +157,7 @@ def print_runs(
     filter_string: str = "",
     order_by: Sequence[str] = (),
     limit: int = _LIMIT,
-    children: int = 5,
+    children: int | None = 0,
     metrics: Sequence[str] = (),
 ) -> Sequence[Row]:
     """Print the table of runs.
@@ -144,8 +166,10 @@ def print_runs(
     ----------
     experiments : sequence of Experiment
         Where to look.
-    filter_string, order_by, limit, children
+    filter_string, order_by, limit
         As the options of the command.
+    children : int or None
+        How many under each parent; None: all.
     metrics : sequence of str
         Metrics that get a column before those that are most telling.
 
@@ -160,32 +184,29 @@ def print_runs(
     from skledger.cli._table import runs_table
     from skledger.tracking.session import get_tracking_uri
 
-    rows = select_rows(experiments, filter_string, order_by, limit + 1, children)
-    tops = [row for row in rows if row.counted]
-    if len(tops) > limit:
-        rows = rows[: rows.index(tops[limit])]
-    if rows:
-        emit(runs_table(rows, metrics))
-        if len(tops) > limit:
-            _tell_of_more(experiments, filter_string, order_by, limit)
+    listing = select_rows(experiments, filter_string, order_by, limit, children)
+    if listing.rows:
+        emit(runs_table(listing.rows, metrics))
+        _tell_of_others(listing, limit)
     elif filter_string:
         click.echo(f"No run in {get_tracking_uri()} matches {filter_string!r}.")
     else:
         click.echo(f"There are no runs in {get_tracking_uri()} yet.\n{MISSING}")
-    return rows
+    return listing.rows
 
 
-def _tell_of_more(
-    experiments: Sequence[Experiment], filter_string: str, order_by: Sequence[str], limit: int
-) -> None:
+def _tell_of_others(listing: Listing, limit: int) -> None:
     """Tell how many runs were left out; not in between them where a table is read on."""
-    from skledger.cli._family import count_rows
     from skledger.cli._printing import console
 
-    count = count_rows(experiments, filter_string, order_by, limit + _COUNTED + 1) - limit
-    many = f"more than {_COUNTED}" if count > _COUNTED else str(count)
-    note = f"The first {limit}; there are {many} more: -n shows them."
-    click.secho(note, dim=True, err=not console().is_terminal)
+    notes = []
+    if listing.more > 0:
+        notes.append(f"The first {limit}; there are {listing.more:,} more: -n shows them.")
+    if listing.children:
+        many = "1 child" if listing.children == 1 else f"{listing.children:,} children"
+        notes.append(f"Left out: {many}; with --children they are listed, too.")
+    for note in notes:
+        click.secho(note, dim=True, err=not console().is_terminal)
 
 
 def _print_json(rows: Sequence[Row]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -26,8 +27,10 @@ from skledger.tracking.names import now_ms
 
 __all__ = ["Children"]
 
-#: What has come is written so much later, in s.
-INTERVAL = 0.2
+#: What has come is written so much later, in s; later still when writing is slow or much comes,
+#: so that it takes at most a fifth of the time.
+INTERVAL, LONGEST = 0.2, 2.0
+SHARE = 0.2
 #: Children that one transaction writes.
 BATCH = 500
 
@@ -61,7 +64,7 @@ class Children:
         self._units = units
         self._progress = progress
         self._keep = keep
-        self._scribe = Scribe(parent.info, units, tags)
+        self._scribe = Scribe(parent, units, tags)
         self._arrived: deque[tuple[Any, ...]] = deque()
         self._open: dict[int, Unit] = {}  # not over, or not written
         self._fresh: set[int] = set()  # of those, the ones with something new
@@ -75,6 +78,7 @@ class Children:
         self._done = 0
         self._failed = 0
         self._armed = False
+        self._interval = INTERVAL
         self._lock = threading.RLock()
 
     # -- what comes, from any thread ------------------------------------------------------------
@@ -105,11 +109,14 @@ class Children:
         self._arrived.append(what)
         if not self._armed:
             self._armed = True
-            writer.alarm(INTERVAL, self._flush_late)
+            writer.alarm(self._interval, self._flush_late)
 
     def _flush_late(self) -> None:
+        start = time.monotonic()
         with contain("the candidates so far"):
             self.flush()
+        taken = time.monotonic() - start
+        self._interval = min(max(INTERVAL, taken / SHARE), LONGEST)
 
     # -- what is written ------------------------------------------------------------------------
 
@@ -123,7 +130,7 @@ class Children:
             if self._keep is None:
                 self._write(fresh, summaries, {})
             self._fresh.clear()
-            self._progress.update(self._done, self._units.total(), self._best, self._failed)
+            self._tell()
 
     def end(self, ending: Ending | None, results: Results | None = None) -> None:
         """Write what is left: nothing more will come.
@@ -169,7 +176,7 @@ class Children:
             if unit is None:
                 unit = self._open[place[0]] = self._units.new(place[0], task)
             if unit.written is None:
-                self._write([unit], {}, {})
+                self._write([unit], self._summaries([unit]), {})
             return unit.info
 
     def add(self, unit: Unit) -> None:
@@ -188,8 +195,13 @@ class Children:
         return self._run_ids.get(number)
 
     def close(self, error: BaseException | None = None) -> None:
-        """Take the bar away."""
+        """Take the bar away; its last line tells of all."""
+        with self._lock:
+            self._tell()
         self._progress.close(error)
+
+    def _tell(self) -> None:
+        self._progress.update(self._done, self._units.total(), self._best, self._failed)
 
     # -- how ------------------------------------------------------------------------------------
 
@@ -226,11 +238,10 @@ class Children:
         """Write children; those that are over are let go."""
         for at in range(0, len(units), BATCH):
             batch = units[at : at + BATCH]
-            changes = [
-                self._scribe.change(unit, summaries.get(unit.number), ranks) for unit in batch
-            ]
             self._parent.announce()
-            self._parent.store.write(*changes)
+            self._parent.store.write(
+                *(self._scribe.change(unit, summaries.get(unit.number), ranks) for unit in batch)
+            )
             for unit in batch:
                 assert unit.info is not None
                 unit.written = len(unit.folds)

@@ -58,11 +58,14 @@ class Place:
         The run.
     suffix : str
         What the names of files and models end in: empty, ``-2``, ...
+    ordinal : int
+        Which fit of the run this is, from 1; 0 in a run of its own, or while it is not known.
     """
 
     def __init__(self, info: RunInfo) -> None:
         self.info = info
         self.suffix = ""
+        self.ordinal = 0
         self.store = get_store()
 
     @property
@@ -264,19 +267,27 @@ class UserRun(Place):
     def __init__(self, info: RunInfo) -> None:
         super().__init__(info)
         self._names: dict[tuple[str, str], str] = {}
-        self._ordinal = 0
         self._held: Run | None = None
+
+    def announce(self) -> None:
+        """Number this fit, for its children say which one they are of."""
+        with UserRun._lock:
+            if not self.ordinal:
+                self._number(self.store.get_run(self.info.run_id))
 
     def name_model(self, name: str = "model") -> str:
         """Look at what the run holds, once, and number this fit."""
-        if not self._ordinal:
+        if self._held is None:
             with UserRun._lock:
                 self._held = self.store.get_run(self.info.run_id)
-                self._ordinal = int(self._held.data.tags.get(FITS_TAG, "0")) + 1
-                self.suffix = f"-{self._ordinal}" if self._ordinal > 1 else ""
-                count = as_tags({FITS_TAG: self._ordinal})
-                self.store.write(RunChange(self.info.run_id, tags=count))
+                if not self.ordinal:
+                    self._number(self._held)
         return super().name_model(name)
+
+    def _number(self, held: Run) -> None:
+        ordinal = int(held.data.tags.get(FITS_TAG, "0")) + 1
+        self.store.write(RunChange(self.info.run_id, tags=as_tags({FITS_TAG: ordinal})))
+        self.ordinal, self.suffix = ordinal, f"-{ordinal}" if ordinal > 1 else ""
 
     def book(self, records: Records, status: str, end_time: int, step: int = 0) -> None:
         """Write the records under names that are free."""
@@ -327,7 +338,7 @@ class UserRun(Place):
         """Return the name a key has in this run; once chosen it stays, for later steps."""
         name = self._names.get((kind, key))
         if name is None:
-            name, number = key, self._ordinal
+            name, number = key, self.ordinal
             while is_taken(name):
                 name, number = f"{key}-{number}", number + 1
             self._names[kind, key] = name

@@ -28,7 +28,6 @@ __all__ = [
     "numbers_file",
     "storable",
     "storable_key",
-    "storable_params",
     "text_of_error",
     "warning_records",
 ]
@@ -89,7 +88,7 @@ class Records:
 
     def add_params(self, params: Mapping[str, str]) -> None:
         """Take the params; what is too long for a store is cut there and kept whole in a file."""
-        short = storable_params(params)
+        short = {storable_key(k): storable(v, MAX_PARAM_LENGTH) for k, v in params.items()}
         self.params.update(short)
         self._cut.update({k: v for k, v in params.items() if short.get(k) != v})
         if self._cut:
@@ -115,11 +114,6 @@ def storable(text: str, limit: int) -> str:
     if not text.isascii():
         text = text.encode("utf-8", "backslashreplace").decode()
     return shorten(text, limit)
-
-
-def storable_params(params: Mapping[str, str]) -> dict[str, str]:
-    """Return params that every store takes."""
-    return {storable_key(key): storable(value, MAX_PARAM_LENGTH) for key, value in params.items()}
 
 
 def storable_key(key: str) -> str:

@@ -52,22 +52,34 @@ class SearchUnits:
         self.is_numbered = False
         self._search = search
         self._rounds: dict[object, tuple[int, dict[str, str]]] = {}
+        self._others: dict[object, bool] = {}
         self._total = 0
         self._lock = threading.Lock()
 
     def place_of(self, task: Any) -> tuple[int, int] | None:
         """Return the candidate and the split."""
-        if task.kind != "_fit_and_score":
+        if task.kind != "_fit_and_score" or type(task.estimator) is not type(self.estimator):
             return None
         if task.candidate is None:
             # Nor is what a step of the estimator cross-validates while it is trained.
-            if self.is_numbered or type(task.estimator) is not type(self.estimator):
-                return None
-            return self._round(task.round, 1)[0], task.index
+            return None if self.is_numbered else (self._round(task.round, 1)[0], task.index)
+        if self._is_of_another(task):
+            return None
         self.is_numbered = True
         first, _ = self._round(task.round, task.candidate[1])
         split = task.split[0] if task.split is not None else 0
         return first + task.candidate[0], split
+
+    def _is_of_another(self, task: Any) -> bool:
+        """Tell whether a round is of a search inside the estimator, which is being refitted.
+
+        What that one searches is a part of the estimator, and so has fewer params.
+        """
+        found = self._others.get(task.round)
+        if found is None:
+            names = (set(each.get_params(deep=True)) for each in (task.estimator, self.estimator))
+            found = self._others[task.round] = next(names) != next(names)
+        return found
 
     def _round(self, round_: object, size: int) -> tuple[int, dict[str, str]]:
         """Return the number of the first candidate of a round, and the params of all in it."""
@@ -135,15 +147,17 @@ def _halving_total(search: Any, known: int) -> int:
 class SearchNote(FitNote):
     """What was noted before a search, and its candidates as they come."""
 
-    __slots__ = ("children", "units", "watch")
+    __slots__ = ("children", "has_ended", "units", "watch")
 
     children: Children
+    has_ended: bool
     units: SearchUnits
     watch: ending_on_sigterm
 
     def begin(self, ledger: FitLedger, call: FitCall) -> None:
         """Listen for candidates."""
         config, search = ledger.config, call.estimator
+        self.has_ended = False
         self.units = SearchUnits(search)
         title = f"{type(search).__name__}: {type(self.units.estimator).__name__}"
         self.children = Children(
@@ -158,18 +172,25 @@ class SearchNote(FitNote):
         self.watch.__enter__()
 
     def forget(self) -> None:
-        """Let the process end as it likes."""
+        """Let the process end as it likes; a Ctrl-C while we booked leaves no candidate RUNNING."""
         self.watch.__exit__(None, None, None)
+        if not self.has_ended:
+            with contain("the candidates of the search"):
+                self.children.end(None)
+            self.children.close()
 
     def finish(self, ledger: FitLedger, call: FitCall) -> None:
         """Book the candidates that are left, and what the search found."""
         if call.error is not None:
-            self.children.end(ending_after(call.error))
+            with contain("the candidates of the search"):
+                self.children.end(ending_after(call.error))
+            self.has_ended = True
             self.children.close(call.error)
             return
         results = read_results(call.estimator)
         with contain("the candidates of the search"):
             self._end_children(results, call.started / 1000)
+        self.has_ended = True
         self.children.close()
         with contain("the best of the search"):
             self._book_best(results)

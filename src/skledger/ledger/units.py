@@ -8,16 +8,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from skledger.capture.candidates import Fold, Summary
-from skledger.ledger.place import tags_of_own_runs
-from skledger.ledger.records import error_tags, storable_params
+from skledger.ledger.place import Place, tags_of_own_runs
+from skledger.ledger.records import error_tags, storable, storable_key
 from skledger.tracking import runs
 from skledger.tracking.context import process_identity
 from skledger.tracking.entities import (
+    MAX_PARAM_LENGTH,
     Metric,
+    Param,
     RunChange,
     RunInfo,
     RunStatus,
-    as_params,
     as_tags,
 )
 
@@ -25,6 +26,15 @@ __all__ = ["Ending", "Ranks", "Scribe", "Unit", "Units", "failure_of", "rank_met
 
 #: The rank of each child, by the name of the metric and the number of the child.
 Ranks = Mapping[str, Mapping[int, float]]
+#: Params that are kept to be used again.
+MANY_PARAMS = 1000
+#: What stands in a traceback between an exception and the one it led to.
+CHAINS = (
+    "\nThe above exception was the direct cause of the following exception:\n",
+    "\nDuring handling of the above exception, another exception occurred:\n",
+)
+#: Which fit of the user's run a child belongs to: there may be several searches in one.
+FIT_TAG = "skledger.fit"
 #: Says that the times of a child are reckoned.
 TIMES_TAG = "skledger.times"
 
@@ -137,7 +147,7 @@ class Scribe:
 
     Parameters
     ----------
-    parent : RunInfo
+    parent : Place
         The run the children belong to.
     units : Units
         What they are.
@@ -145,15 +155,16 @@ class Scribe:
         Tags for each of them, besides those that every run has.
     """
 
-    def __init__(self, parent: RunInfo, units: Units, tags: Mapping[str, str]) -> None:
+    def __init__(self, parent: Place, units: Units, tags: Mapping[str, str]) -> None:
         self._parent = parent
         self._units = units
         cls = type(units.estimator)
         self._name = f"{cls.__name__}-{units.prefix}"
-        every = tags_of_own_runs(tags, parent.run_id)
+        every = tags_of_own_runs(tags, parent.info.run_id)
         every["estimator_name"] = cls.__name__
         every["estimator_class"] = f"{cls.__module__}.{cls.__qualname__}"
         self._tags = as_tags(every)
+        self._params: dict[tuple[str, str], Param] = {}
 
     def change(self, unit: Unit, summary: Summary | None, ranks: Ranks) -> RunChange:
         """Return what is to be written: all of a new child, else what is new.
@@ -212,12 +223,14 @@ class Scribe:
     ) -> RunChange:
         if unit.info is None:
             name = f"{self._name}{unit.number}"
-            unit.info = runs.child_run_info(self._parent, name, _ms(unit.started()))
+            unit.info = runs.child_run_info(self._parent.info, name, _ms(unit.started()))
         own = {
             **reason,
             runs.NAME_TAG: unit.info.run_name,
             self._units.tag: str(unit.number),
         }
+        if self._parent.ordinal:
+            own[FIT_TAG] = str(self._parent.ordinal)
         if unit.is_past:
             own[TIMES_TAG] = "from durations"
         if end_time is None:
@@ -226,9 +239,20 @@ class Scribe:
             unit.info.run_id,
             create=replace(unit.info, status=status, end_time=end_time),
             metrics=metrics,
-            params=as_params(storable_params(unit.params)),
+            params=tuple(self._param(item) for item in unit.params.items()),
             tags=(*self._tags, *as_tags(own)),
         )
+
+    def _param(self, item: tuple[str, str]) -> Param:
+        """Return a param as it is stored; most are the same in all children, and made once."""
+        param = self._params.get(item)
+        if param is None:
+            if len(self._params) > MANY_PARAMS:
+                self._params.clear()
+            key, text = item
+            param = Param(storable_key(key), storable(text, MAX_PARAM_LENGTH))
+            self._params[item] = param
+        return param
 
 
 def rank_metrics(number: int, ranks: Ranks, timestamp: int) -> list[Metric]:
@@ -242,9 +266,20 @@ def failure_of(summary: Summary) -> Ending | None:
     """Return the ending of a child whose folds have failed, from the traceback of one."""
     if summary.error is None:
         return None
-    last = summary.error.strip().splitlines()[-1]
-    kind, _, message = last.partition(":")
-    return Ending(RunStatus.FAILED, error_tags(kind.strip(), message.strip(), summary.error))
+    kind, _, message = _raised(summary.error).partition(":")
+    # By the name that other failures are booked under: without its module.
+    kind = kind.strip().rpartition(".")[2]
+    return Ending(RunStatus.FAILED, error_tags(kind, message.strip(), summary.error))
+
+
+def _raised(traceback: str) -> str:
+    """Return the type and the message, which may have several lines, from a traceback's text."""
+    for chain in CHAINS:
+        traceback = traceback.rpartition(chain)[2]
+    lines = traceback.strip().splitlines()
+    # After its first line a traceback is indented, down to what was raised.
+    first = next((at for at, line in enumerate(lines) if at and line[:1].strip()), len(lines) - 1)
+    return "\n".join(lines[first if lines[0].startswith("Traceback ") else 0 :])
 
 
 def _ms(seconds: float) -> int:

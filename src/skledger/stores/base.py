@@ -76,6 +76,16 @@ class Store(Protocol):
         """Return the runs of the experiments that match, the newest first unless ordered."""
         ...
 
+    def count_runs(
+        self,
+        experiment_ids: Sequence[str],
+        filter_string: str = "",
+        view_type: int = ViewType.ACTIVE_ONLY,
+        tag: str = "",
+    ) -> dict[tuple[str | None, str], int]:
+        """Return how many runs match, by the value of a tag (None without it) and by status."""
+        ...
+
     def running_runs(
         self, tag: str | None = None, max_results: int = 1000, after: str = ""
     ) -> list[Run]:

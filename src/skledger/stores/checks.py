@@ -5,7 +5,7 @@ The checks run before `fit` returns: they only measure what they are given.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from skledger.errors import InvalidParameterError, NotFoundError
@@ -24,7 +24,7 @@ from skledger.tracking.entities import (
 __all__ = [
     "MODEL_STATUS",
     "MODEL_STATUS_NAMES",
-    "check_change",
+    "check_changes",
     "check_experiment_name",
     "check_max_results",
     "check_tags",
@@ -78,27 +78,41 @@ def check_text(what: str, text: object, limit: int, *, empty: bool = True) -> No
             _refuse(f"{what} holds a lone surrogate at {error.start}, which is not text: {text!a}")
 
 
-def check_change(change: RunChange) -> None:
-    """Refuse a change that no store can take, naming the key and the limit.
+def check_changes(changes: Sequence[RunChange]) -> None:
+    """Refuse changes that no store can take, naming the key and the limit.
 
     Raises
     ------
     InvalidParameterError
         Before anything is written.
     """
+    # A thousand candidates of a search share most of their tags, params and names of metrics.
+    # The changes keep them alive, so each is known by its identity.
+    known: set[object] = set()
+    for change in changes:
+        _check_change(change, known)
+
+
+def _check_change(change: RunChange, known: set[object]) -> None:
     _check_fields(change)
     for metric in change.metrics:
         key = metric.key
-        _check_key("metric", key)
+        if key not in known:
+            _check_key("metric", key)
+            known.add(key)
         _check_number("metric", key, metric.value, metric.timestamp, metric.step)
     for param in change.params:
-        _check_key("param", param.key)
-        if _unusual(param.value, MAX_PARAM_LENGTH):
-            check_text(f"the value of param {param.key!r}", param.value, MAX_PARAM_LENGTH)
+        if id(param) not in known:
+            _check_key("param", param.key)
+            if _unusual(param.value, MAX_PARAM_LENGTH):
+                check_text(f"the value of param {param.key!r}", param.value, MAX_PARAM_LENGTH)
+            known.add(id(param))
     for tag in change.tags:
-        _check_key("tag", tag.key)
-        if _unusual(tag.value, MAX_TAG_LENGTH):
-            check_text(f"the value of tag {tag.key!r}", tag.value, MAX_TAG_LENGTH)
+        if id(tag) not in known:
+            _check_key("tag", tag.key)
+            if _unusual(tag.value, MAX_TAG_LENGTH):
+                check_text(f"the value of tag {tag.key!r}", tag.value, MAX_TAG_LENGTH)
+            known.add(id(tag))
     for item in change.inputs:
         _check_dataset(item.dataset)
         for tag in item.tags:

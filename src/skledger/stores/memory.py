@@ -7,6 +7,7 @@ import os
 import threading
 import time
 import weakref
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -18,7 +19,7 @@ from skledger.errors import (
     ParamConflictError,
 )
 from skledger.stores.checks import (
-    check_change,
+    check_changes,
     check_experiment_name,
     check_max_results,
     check_tags,
@@ -190,8 +191,7 @@ class MemoryStore:
 
     def write(self, *changes: RunChange) -> None:
         """Write all the changes in one transaction, or nothing."""
-        for change in changes:
-            check_change(change)
+        check_changes(changes)
         with self._lock:
             draft = _Draft(self._runs, self._models, self._datasets)
             for change in changes:
@@ -220,8 +220,26 @@ class MemoryStore:
     ) -> PagedList[Run]:
         """Return the runs of the experiments that match, the newest first unless ordered."""
         limit, offset = check_max_results(max_results), read_token(page_token)
-        conditions = parse_filter(filter_string, "run")
         orderings = parse_order_by(order_by, "run")
+        found = self._matching(experiment_ids, filter_string, view_type)
+        found.sort(key=lambda run: (-run.info.start_time, run.info.run_id))
+        return _page(sort(found, orderings), limit, offset)
+
+    def count_runs(
+        self,
+        experiment_ids: Sequence[str],
+        filter_string: str = "",
+        view_type: int = ViewType.ACTIVE_ONLY,
+        tag: str = "",
+    ) -> dict[tuple[str | None, str], int]:
+        """Return how many runs match, by the value of a tag (None without it) and by status."""
+        found = self._matching(experiment_ids, filter_string, view_type)
+        return dict(Counter((run.data.tags.get(tag), run.info.status) for run in found))
+
+    def _matching(
+        self, experiment_ids: Sequence[str], filter_string: str, view_type: int
+    ) -> list[Run]:
+        conditions = parse_filter(filter_string, "run")
         wanted = {str(parse_experiment_id(each)) for each in experiment_ids}
         stages = check_view_type(view_type)
         with self._lock:
@@ -230,9 +248,7 @@ class MemoryStore:
                 for record in self._runs.values()
                 if record.info.experiment_id in wanted and record.info.lifecycle_stage in stages
             ]
-        found = [run for run in found if matches(run, conditions)]
-        found.sort(key=lambda run: (-run.info.start_time, run.info.run_id))
-        return _page(sort(found, orderings), limit, offset)
+        return [run for run in found if matches(run, conditions)]
 
     def running_runs(
         self, tag: str | None = None, max_results: int = 1000, after: str = ""

@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from skledger.errors import AlreadyExistsError, NotFoundError, StoreError
 from skledger.stores import tables
 from skledger.stores.checks import (
-    check_change,
+    check_changes,
     check_experiment_name,
     check_max_results,
     check_tags,
@@ -33,7 +33,7 @@ from skledger.stores.sql_reading import (
     run_info,
 )
 from skledger.stores.sql_running import find_running, load_last_signs
-from skledger.stores.sql_searching import Like, select_experiments, select_runs
+from skledger.stores.sql_searching import Like, select_counts, select_experiments, select_runs
 from skledger.stores.sql_writing import in_chunks, write_changes
 from skledger.tracking.entities import (
     Experiment,
@@ -203,8 +203,7 @@ class SqlStore:
 
     def write(self, *changes: RunChange) -> None:
         """Write all the changes in one transaction, or nothing."""
-        for change in changes:
-            check_change(change)
+        check_changes(changes)
         try:
             with self._database.writing() as connection:
                 write_changes(connection, changes)
@@ -243,6 +242,24 @@ class SqlStore:
             runs = load_runs(connection, [run_info(row) for row in rows[:limit]])
         runs = [self._now.run(run) for run in runs]
         return PagedList(runs, write_token(offset + limit) if len(rows) > limit else None)
+
+    def count_runs(
+        self,
+        experiment_ids: Sequence[str],
+        filter_string: str = "",
+        view_type: int = ViewType.ACTIVE_ONLY,
+        tag: str = "",
+    ) -> dict[tuple[str | None, str], int]:
+        """Return how many runs match, by the value of a tag (None without it) and by status."""
+        query = select_counts(
+            [parse_experiment_id(each) for each in experiment_ids],
+            view_type,
+            parse_filter(filter_string, "run"),
+            tag,
+            self._like,
+        )
+        with self._database.reading() as connection:
+            return {(value, status): many for value, status, many in connection.execute(query)}
 
     def running_runs(
         self, tag: str | None = None, max_results: int = 1000, after: str = ""

@@ -13,6 +13,7 @@ from sqlalchemy import (
     and_,
     case,
     exists,
+    func,
     not_,
     or_,
     select,
@@ -25,7 +26,7 @@ from skledger.stores.sql_numbers import encode_number
 from skledger.stores.sql_reading import INFO_COLUMNS
 from skledger.tracking.filters import Comparison, Ordering
 
-__all__ = ["Like", "select_experiments", "select_runs"]
+__all__ = ["Like", "select_counts", "select_experiments", "select_runs"]
 
 #: Takes a column, a pattern and whether case counts.
 Like = Callable[[ColumnElement[Any], str, bool], ColumnElement[bool]]
@@ -76,6 +77,26 @@ def select_runs(
         order += keys
     return query.select_from(source).order_by(
         *order, runs.c.start_time.desc(), runs.c.run_uuid.asc()
+    )
+
+
+def select_counts(
+    experiment_ids: Sequence[int],
+    view_type: int,
+    conditions: Sequence[Comparison],
+    tag: str,
+    like: Like,
+) -> Select[Any]:
+    """Return the query that counts the runs that match, by the value of a tag and by status."""
+    runs, noted = tables.runs, tables.tags.alias()
+    here = and_(noted.c.run_uuid == runs.c.run_uuid, noted.c.key == tag)
+    keys = noted.c.value, runs.c.status
+    query = select_runs(experiment_ids, view_type, conditions, (), like)
+    return (
+        query.with_only_columns(*keys, func.count())
+        .select_from(runs.outerjoin(noted, here))
+        .order_by(None)
+        .group_by(*keys)
     )
 
 

@@ -7,13 +7,16 @@ one database's dialect: what another one writes as an "upsert" is a delete and a
 
 from __future__ import annotations
 
+import functools
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
+from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, Select, bindparam, func, select
+from sqlalchemy import BindParameter, Connection, Dialect, Select, bindparam, func, select
 from sqlalchemy.exc import DBAPIError
 
 from skledger.errors import NotFoundError, ParamConflictError
@@ -32,6 +35,9 @@ from skledger.tracking.entities import (
 
 __all__ = ["in_chunks", "write_changes"]
 
+#: Rows that one INSERT takes. Each statement gives other threads a turn, and waits for its own; the
+#: longest row has ten values, and old SQLite takes 999.
+INSERTED = (64, 8)
 #: How many identifiers one statement names; old SQLite takes 999 at most.
 CHUNK = 500
 RUN_NAME_TAG = "mlflow.runName"
@@ -243,6 +249,8 @@ def _rows_of_metrics(rows: _Rows, batch: _RunBatch) -> None:
     run_id, latest = batch.run_id, batch.latest
     changed: dict[str, None] = {}
     history: dict[Row, None] = {}
+    # A key that is new to the run has no rows that would be in the way.
+    known = set(latest)
     for metric in batch.metrics:
         key = metric.key
         value, is_nan = encode_number(metric.value)
@@ -252,10 +260,9 @@ def _rows_of_metrics(rows: _Rows, batch: _RunBatch) -> None:
         if key not in latest or rank > latest[key][:3]:
             latest[key] = (*rank, is_nan)
             changed[key] = None
-    fresh = batch.create is not None
-    if not fresh:
-        rows["delete metric"].extend(history)
-        rows["delete latest"].extend([(run_id, key) for key in changed])
+    if known:
+        rows["delete metric"].extend(row for row in history if row[1] in known)
+        rows["delete latest"].extend([(run_id, key) for key in changed if key in known])
     rows["metric"].extend(history)
     for key in changed:
         step, timestamp, value, is_nan = latest[key]
@@ -368,10 +375,35 @@ def _send(connection: Connection, rows: _Rows) -> None:
     try:
         for name, statement in statements(dialect).items():
             found = rows.get(name)
-            if found:
+            if found and statement.startswith("INSERT"):
+                _insert(dialect, cursor, statement, found)
+            elif found:
                 dialect.do_executemany(cursor, statement, found)
     except driver_error as error:
         # As SQLAlchemy would: its IntegrityError for the driver's, and so on.
         raise DBAPIError.instance(statement, None, error, driver_error, dialect=dialect) from error
     finally:
         cursor.close()
+
+
+def _insert(dialect: Dialect, cursor: Any, statement: str, rows: Sequence[Row]) -> None:
+    """Insert rows by as few statements as it takes."""
+    if len(rows) >= INSERTED[0] and isinstance(rows[0][1], str):
+        # In the order of the tables' keys (key, run), which is the order on the disk: a quarter
+        # faster than by run.
+        rows = sorted(rows, key=itemgetter(1, 0))
+    at = 0
+    for size in INSERTED:
+        while len(rows) - at >= size:
+            values = tuple(chain.from_iterable(rows[at : at + size]))
+            dialect.do_execute(cursor, _of_many_rows(statement, size), values)
+            at += size
+    if at < len(rows):
+        dialect.do_executemany(cursor, statement, rows[at:])
+
+
+@functools.cache
+def _of_many_rows(statement: str, size: int) -> str:
+    """Return an INSERT of one row as one of several."""
+    head, values, row = statement.partition(" VALUES ")
+    return head + values + ", ".join([row] * size)

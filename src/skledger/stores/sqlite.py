@@ -117,6 +117,7 @@ class SqliteFile:
         try:
             _use_write_ahead_log(connection, patience)
             for pragma in (
+                "cache_size=-8000",  # KiB; the default of 2000 is a quarter slower for a search
                 "synchronous=NORMAL",
                 "foreign_keys=ON",  # as MLflow
                 f"wal_autocheckpoint={WAL_PAGES}",

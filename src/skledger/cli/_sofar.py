@@ -1,0 +1,124 @@
+"""How far a search or a cross-validation is that is still running."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Mapping
+
+from skledger.cli._folds import fold_keys
+from skledger.cli._portrait import Portrait
+from skledger.cli._printing import duration_text, number_text
+from skledger.cli._process import process_gone
+from skledger.cli._ranking import scorers, total
+from skledger.tracking.entities import RunStatus
+from skledger.tracking.names import now_ms
+
+__all__ = ["progress_text"]
+
+#: Arguments of the searches that say how many candidates there are.
+_COUNTS = ("n_iter", "n_trials")
+_DEFAULT_FOLDS = 5
+
+
+def progress_text(portrait: Portrait) -> str:
+    """Return how far a run is; empty when it has ended, or nothing is known."""
+    run = portrait.run
+    if run.info.status != RunStatus.RUNNING or process_gone(run):
+        return ""
+    elapsed = now_ms() - run.info.start_time
+    if portrait.below is not None and portrait.below.candidate_counts:
+        return _of_search(portrait, elapsed)
+    keys = fold_keys(portrait)
+    function = run.data.tags.get("skledger.function")
+    if not keys or function is None:
+        return f"for {duration_text(elapsed)}"
+    done = max(portrait.steps[key] for key in keys)
+    cv = run.data.params.get(f"{function}__cv") or run.data.params.get("cv", "")
+    return _join(_of(done, _fold_count(cv), "folds"), elapsed, done, _fold_count(cv))
+
+
+def _of_search(portrait: Portrait, elapsed: int) -> str:
+    below = portrait.below
+    assert below is not None
+    going = below.candidate_counts.get(RunStatus.RUNNING, 0)
+    done = total(below.candidate_counts) - going
+    # A run of the user's may have had another search before.
+    wanted = candidate_count(portrait.run.data.params)
+    expected = wanted if wanted is not None and wanted >= done + going else None
+    told = _of(done, expected, "candidates")
+    if going:
+        told += f", {going:,} running"
+    scorer = next(iter(scorers(portrait.run, below.candidates)), None)
+    if scorer is not None:
+        best = below.candidates[0].data.metrics.get(f"mean_test_{scorer}")
+        if best is not None:
+            told += f", best {scorer} {number_text(best)}"
+    return _join(told, elapsed, done, expected)
+
+
+def _of(done: int, expected: int | None, what: str) -> str:
+    return f"{done:,} {what}" if expected is None else f"{done:,} of {expected:,} {what}"
+
+
+def _join(told: str, elapsed: int, done: int, expected: int | None) -> str:
+    """Return how far it is, since when, and how much longer it will take if it goes on so."""
+    parts = [told, f"for {duration_text(elapsed)}"]
+    if expected and 0 < done < expected:
+        parts.append(f"about {duration_text(elapsed * (expected - done) // done)} to go")
+    return "; ".join(parts)
+
+
+def candidate_count(params: Mapping[str, str]) -> int | None:
+    """Return how many candidates a search has, from its params; None when they do not tell.
+
+    Parameters
+    ----------
+    params : mapping of str to str
+        The params of the search, as text.
+    """
+    if "factor" in params and "resource" in params:
+        return None  # a halving search: it depends on the data
+    for name in _COUNTS:
+        if params.get(name, "").isdecimal():
+            return int(params[name])
+    return _grid_size(params.get("param_grid", ""))
+
+
+def _grid_size(text: str) -> int | None:
+    """Return how many combinations the text of a grid stands for, without evaluating it."""
+    try:
+        tree = ast.parse(text, mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    grids = tree.elts if isinstance(tree, ast.List | ast.Tuple) else [tree]
+    size = 0
+    for grid in grids:
+        if not isinstance(grid, ast.Dict):
+            return None
+        product = 1
+        for values in grid.values:
+            # An array is written array([...]).
+            listed = values.args[0] if isinstance(values, ast.Call) and values.args else values
+            if not isinstance(listed, ast.List | ast.Tuple | ast.Set):
+                return None
+            if any(isinstance(each, ast.Constant) and each.value is ... for each in listed.elts):
+                return None  # long arrays are not written out
+            product *= len(listed.elts)
+        size += product
+    return size
+
+
+def _fold_count(cv: str) -> int | None:
+    """Return how many folds a ``cv`` stands for."""
+    if cv.isdecimal():
+        return int(cv)
+    if cv == "None":
+        return _DEFAULT_FOLDS
+    found = re.fullmatch(
+        r"(\d+) splits|(?:Stratified|Group|StratifiedGroup)?(?:KFold|ShuffleSplit)"
+        r"\(.*n_splits=(\d+).*\)",
+        cv,
+        re.DOTALL,
+    )
+    return int(found[1] or found[2]) if found else None
