@@ -113,7 +113,7 @@ def set_up(logger: str, rows: int) -> tuple[Callable[..., None], Callable[[], No
     if logger == "mlflow":
         import mlflow.sklearn
 
-        mlflow.sklearn.autolog()
+        mlflow.sklearn.autolog(max_tuning_runs=None)
         # It writes before the fit returns, unless told otherwise; and asking it to flush would
         # start a run, into which the next fit would go.
         return nothing, nothing, None
@@ -197,13 +197,13 @@ def peak_bytes() -> int:
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
-def main() -> None:
+def serve(kind: type[Session]) -> None:
     """Work off the commands."""
     logger, case, rows = sys.argv[1:]
     # What a logger prints goes to the log, so that answers stay whole.
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
         os.dup2(2, 1)
-        session = Session(logger, case, int(rows))
+        session = kind(logger, case, int(rows))
         print(json.dumps({"setup": session.setup}), file=answers, flush=True)
         for line in sys.stdin:
             command, count = line.split()
@@ -212,4 +212,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve(Session)

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 import fit_cost
 import import_cost
 import many_fits
+import search_cost
 from shared import HERE, load_average, machine, options, progress
 
 HEAD = """\
@@ -27,7 +28,7 @@ def main() -> None:
     """Measure everything, then write."""
     given = options()
     started, load = datetime.now(UTC), load_average()
-    parts = [each.measure(given) for each in (import_cost, fit_cost, many_fits)]
+    parts = [each.measure(given) for each in (import_cost, fit_cost, search_cost, many_fits)]
     scope = "\n**A quick run, to see that it works: too few repetitions to rely on.**\n"
     head = HEAD.format(
         scope=scope if given.quick else "",

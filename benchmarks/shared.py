@@ -61,6 +61,8 @@ class Child:
         A name that ``child.py`` knows.
     rows : int
         How many rows the floor writes per fit.
+    script : str
+        What the process runs.
 
     Attributes
     ----------
@@ -68,13 +70,13 @@ class Child:
         What the process told about its start, such as ``setup`` in seconds.
     """
 
-    def __init__(self, logger: str, case: str, rows: int = 0) -> None:
+    def __init__(self, logger: str, case: str, rows: int = 0, script: str = "child.py") -> None:
         self.logger = logger
         self.folder = Path(tempfile.mkdtemp(prefix="benchmark-"))
         atexit.register(shutil.rmtree, self.folder, ignore_errors=True)
         self._log = (self.folder / "child.log").open("w+b")
         self._process = subprocess.Popen(
-            [sys.executable, str(HERE / "child.py"), logger, case, str(rows)],
+            [sys.executable, str(HERE / script), logger, case, str(rows)],
             cwd=self.folder,
             env=environment(self.folder),
             stdin=subprocess.PIPE,

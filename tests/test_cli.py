@@ -17,7 +17,7 @@ from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner
+from _commands import book, invoke, on_terminal
 from rich.cells import cell_len
 
 import skledger
@@ -35,23 +35,7 @@ DOCS = Path(__file__).parent.parent / "docs" / "cli.md"
 @pytest.fixture
 def cli():
     """Run a command in this process; returns its result."""
-
-    def run(*arguments, code=0):
-        result = CliRunner().invoke(main, [str(each) for each in arguments])
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        assert result.exit_code == code, result.output
-        return result
-
-    return run
-
-
-def book(name, *, metrics=None, params=None, **kwargs):
-    """Book a run of the user's; return its identifier."""
-    with skledger.start_run(run_name=name, **kwargs) as run:
-        skledger.log_metrics(metrics or {})
-        skledger.log_params(params or {})
-    return run.info.run_id
+    return invoke
 
 
 def book_as(run_id, name="twin"):
@@ -163,7 +147,7 @@ def test_autologged_fits_are_listed_with_their_estimator(cli, autolog, binary):
 
 
 def test_children_are_indented_under_their_parents_and_do_not_count(cli):
-    """Ten children: five are shown, and how many more there are; ``-n`` counts parents."""
+    """``--children 3``: three are shown, and how many more there are; ``-n`` counts parents."""
     with skledger.start_run(run_name="parent"):
         for number in range(10):
             book(f"child-{number}", nested=True)
@@ -174,9 +158,12 @@ def test_children_are_indented_under_their_parents_and_do_not_count(cli):
     lines = cli("runs", "-n", 2, "--children", 3).output.splitlines()
     names = [line[10:].split("  FINISHED")[0].rstrip() for line in lines[1:]]
     assert names == ["other", "parent", "  child-0", "  child-1", "  child-2", "  and 8 more"]
-    everything = cli("runs", "--children", 20).output
-    assert re.search(r"^\w{8} {6}grandchild", everything, re.MULTILINE)
-    assert "child" not in cli("runs", "--children", 0).output
+    for every in (["--children", 20], ["--children"], ["--children", "-n", 5]):
+        everything = cli("runs", *every).output
+        assert re.search(r"^\w{8} {6}grandchild", everything, re.MULTILINE)
+        assert "child-9" in everything
+    for none in ([], ["--children", 0]):
+        assert " child" not in cli("runs", *none).output.partition("\n")[2]
     assert "parent" not in cli("runs", "-n", 1).output
 
 
@@ -192,7 +179,9 @@ def test_a_circle_of_parents_ends(cli):
     assert top[:8] in cli("runs").output
     get_store().write(RunChange(one, tags=as_tags({"mlflow.parentRunId": top})))
     get_store().write(RunChange(two, tags=as_tags({"mlflow.parentRunId": one})))
-    assert len(cli("runs").output.splitlines()) == 4
+    assert len(cli("runs", "--children").output.splitlines()) == 4
+    assert "top" in cli("show", top).output
+    assert "Children" in cli("show", one).output
 
 
 def test_filter_and_order(cli):
@@ -203,7 +192,8 @@ def test_filter_and_order(cli):
     lines = cli(
         "runs", "--filter", "metrics.zeta > 0.2", "--order-by", "metrics.zeta DESC"
     ).output.splitlines()
-    assert lines[0].split()[6] == "zeta"
+    assert lines[0].split()[2] == "parent"
+    assert lines[0].split()[7] == "zeta"
     assert [line.split()[1] for line in lines[1:]] == ["child-0.9", "child-0.5"]
     assert "No run" in cli("runs", "--filter", "metrics.zeta > 2").output
 
@@ -279,7 +269,7 @@ def test_the_table_fits_the_terminal(width):
     for name in ("a-very-long-name-" * 4, "a-longer-name-" * 6):
         tags = {"estimator_name": "RandomForestClassifier"}
         book(name, metrics=metrics, tags=tags)
-    lines = _on_terminal(width, "runs")
+    lines = on_terminal(width, "runs")
     assert max(map(len, lines[:3])) <= width
     head = lines[0].split()
     assert head[:3] == ["run", "name", "status"]
@@ -294,7 +284,7 @@ def test_the_table_fits_the_terminal(width):
 def test_a_terminal_keeps_short_columns_whole():
     """Where names and estimators are short, the time fits a narrow terminal too."""
     book("a", metrics={"r2": 0.5})
-    head, row, *hint = _on_terminal(60, "runs")
+    head, row, *hint = on_terminal(60, "runs")
     assert head.split() == ["run", "name", "status", "when", "duration", "estimator", "r2"]
     assert " s ago" in row
     assert " show " in " ".join(hint)
@@ -306,8 +296,8 @@ def test_a_narrow_terminal_keeps_the_metric_that_most_runs_have():
     for number in range(2):
         book(f"a-long-name-{number}", metrics={"training_score": 0.5})
     book("search", metrics={"training_score": 0.75, "best_cv_score": 0.625})
-    assert "training_score" in _on_terminal(50, "runs")[0]
-    named = _on_terminal(50, "runs", "--order-by", "metrics.best_cv_score DESC")
+    assert "training_score" in on_terminal(50, "runs")[0]
+    named = on_terminal(50, "runs", "--order-by", "metrics.best_cv_score DESC")
     assert "best_cv_score" in named[0]
     assert "0.625" in named[1]
 
@@ -322,7 +312,7 @@ def test_a_table_tells_how_many_runs_it_leaves_out(cli):
     assert "there are 2 more" in cli("runs", "--filter", "metrics.m > 0").stderr
     assert cli("runs", "-n", 23).stderr == ""
     if os.name != "nt":
-        assert "there are 3 more" in "".join(_on_terminal(80, "runs"))
+        assert "there are 3 more" in "".join(on_terminal(80, "runs"))
 
 
 def test_json_and_csv_hold_all_runs_unless_limited(cli):
@@ -370,33 +360,7 @@ def test_a_run_whose_process_is_gone_is_told_apart(cli):
     shown = [status_text(run, short=True).plain for run in get_store().search_runs(["0"])]
     assert shown.count("RUNNING?") == len(gone)
     # Another process that opens the store ends them.
-    assert sum(" KILLED " in line for line in _on_terminal(80, "runs")) == len(gone)
-
-
-def _on_terminal(width, *arguments):
-    """Return the lines that a command prints on a terminal of that width, without colours."""
-    import fcntl
-    import pty
-    import struct
-    import termios
-
-    here, there = pty.openpty()
-    fcntl.ioctl(there, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
-    environment = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "skledger", *arguments],
-        stdin=there, stdout=there, stderr=there, env={**environment, "TERM": "xterm"},
-    )  # fmt: skip
-    os.close(there)
-    received = b""
-    try:
-        while piece := os.read(here, 4096):
-            received += piece
-    except OSError:  # Linux says so when the other side has closed
-        pass
-    assert process.wait(60) == 0
-    os.close(here)
-    return re.sub(r"\x1b\[[0-9;]*m", "", received.decode()).replace("\r", "").splitlines()
+    assert sum(" KILLED " in line for line in on_terminal(80, "runs")) == len(gone)
 
 
 # -- nothing there -------------------------------------------------------------------------------
@@ -525,7 +489,7 @@ def test_long_params_have_one_line_each(cli):
 def test_long_params_are_cut_at_the_edge_of_a_terminal():
     """One line each, with an ellipsis, however long the keys are."""
     book("mine", params={"steps": LONG, "k" * 200: "v" * 200, "wide": "語" * 100, "short": "s"})
-    lines = [line.rstrip() for line in _on_terminal(60, "show", "mine")]
+    lines = [line.rstrip() for line in on_terminal(60, "show", "mine")]
     begin = lines.index("Params") + 1
     params = lines[begin : begin + 5]
     assert [line.split()[0].strip("k…") for line in params[:4]] == ["", "short", "steps", "wide"]

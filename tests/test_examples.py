@@ -119,6 +119,21 @@ def test_own_run(run_example):
     assert len(mine.outputs.model_outputs) == 2
 
 
+def test_grid_search(run_example):
+    """A search with a run for each candidate, and a nested cross-validation that is a tree."""
+    output, runs = run_example("grid_search.py")
+    parents = Counter(run.data.tags.get("mlflow.parentRunId") for run in runs)
+    search, outer = (
+        next(run for run in runs if run.info.run_name.startswith(name))
+        for name in ("GridSearchCV", "RandomizedSearchCV-cross_validate")
+    )
+    assert parents[None] == 2
+    assert parents[search.info.run_id] == 12
+    assert parents[outer.info.run_id] == 3
+    assert len(runs) == 2 + 12 + 3 + 3 + 3 * 5
+    assert "loaded again: SVC(C=10.0, gamma=0.01)" in output
+
+
 @pytest.mark.parametrize("name", ["titanic", "wine_quality", "topics"])
 def test_the_data_is_what_its_generator_makes(name, tmp_path):
     """The tables that are shipped can be made again, to the byte."""

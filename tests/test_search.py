@@ -169,9 +169,13 @@ def assert_parent(search, top, children):
     assert list(table) == list(results)
     for column in table:
         if table[column].dtype.kind in "fi":
-            assert table[column].to_numpy(float).tobytes() == np.ma.asarray(
-                results[column], dtype=float
-            ).filled(np.nan).astype(float).tobytes(), column
+            assert (
+                table[column].to_numpy(float).tobytes()
+                == np.ma.asarray(results[column], dtype=float)
+                .filled(np.nan)
+                .astype(float)
+                .tobytes()
+            ), column
         else:
             told = ["" if each in (np.ma.masked, None) else str(each) for each in results[column]]
             assert table[column].fillna("").tolist() == told
@@ -681,9 +685,7 @@ def test_two_searches_in_a_run_are_told_apart(autolog):
         best = group[search.best_index_]
         assert top.data.tags[f"skledger.best_run{ending}"] == best.info.run_id
         assert top.data.metrics[f"best_cv_score{ending}"] == search.best_score_
-        table = pd.read_csv(
-            artifact_store(top.info.artifact_uri).open(f"cv_results{ending}.csv")
-        )
+        table = pd.read_csv(artifact_store(top.info.artifact_uri).open(f"cv_results{ending}.csv"))
         assert len(table) == len(group)
         for name in ("model", "best_estimator"):
             again = skledger.sklearn.load_model(f"runs:/{top.info.run_id}/{name}{ending}")
@@ -761,6 +763,20 @@ def test_in_a_search(autolog):
     assert {run.info.status for run in everything()} == {"FINISHED"}
 
 
+def test_a_search_of_searches_of_searches(autolog):
+    """What a refit searches is no candidate of the search that refits, however deep."""
+    innermost = GridSearchCV(tree(), {"max_depth": [1, 2]}, cv=2)
+    inner = GridSearchCV(innermost, {"estimator__min_samples_leaf": [1, 4]}, cv=2)
+    search = GridSearchCV(inner, {"estimator__estimator__criterion": ["gini", "entropy"]}, cv=2)
+    search.fit(X, y)
+    candidates = children_of(top_run())
+    assert [run.info.run_name for run in candidates] == ["GridSearchCV-0", "GridSearchCV-1"]
+    for row, candidate in enumerate(candidates):
+        assert_row(candidate, search.cv_results_, row, ["score"])
+        assert len(children_of(candidate)) == 2
+    assert {run.info.status for run in everything()} == {"FINISHED"}
+
+
 # -- other searches --------------------------------------------------------------------------------
 
 
@@ -796,7 +812,9 @@ class Secretive(ClassifierMixin, BaseEstimator):
 
     def fit(self, X, y):
         params = [{"max_depth": depth} for depth in self.param_grid["max_depth"]]
-        scores = np.array([[0.5 + 0.01 * depth + 0.1 * at for at in range(3)] for depth in (1, 2, 3)])
+        scores = np.array(
+            [[0.5 + 0.01 * depth + 0.1 * at for at in range(3)] for depth in (1, 2, 3)]
+        )
         self.cv_results_ = {
             "params": params,
             **{f"split{at}_test_score": scores[:, at] for at in range(3)},

@@ -63,6 +63,8 @@ class ending_on_sigterm:  # noqa: N801 - reads as a statement: ``with ending_on_
 
     def __exit__(self, *exception: object) -> None:
         watch, self._watch = self._watch, None
+        # Whoever holds this is held by it: in a circle, what was under way would be kept.
+        self._book_end = _nothing
         if watch is None or watch is not _watch:  # never begun, or in a forked child
             return
         with contain("the end of waiting for SIGTERM"):
@@ -71,6 +73,10 @@ class ending_on_sigterm:  # noqa: N801 - reads as a statement: ``with ending_on_
             if watch.begun:
                 watch.wait_for_death()
             watch.book_ends.pop()
+
+
+def _nothing() -> None:
+    """Book nothing: the block has ended."""
 
 
 def _is_main_thread() -> bool:

@@ -70,6 +70,13 @@ class Results:
     def _first_scorer(self, name: str) -> bool:
         return name != f"rank_test_{self.scorer}"
 
+    def last_rows(self) -> list[int]:
+        """Return the rows to compare: of a halving search the last of each candidate."""
+        params = self.params or ()
+        if self.column("iter") is None:
+            return list(range(len(params)))
+        return sorted({str(each): row for row, each in enumerate(params)}.values())
+
     def splits(self) -> list[tuple[float, ...]]:
         """Return the scores of each row, split by split."""
         columns: list[list[float]] = []

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from skledger._guard import contain
 from skledger.capture.metrics import Evaluation, evaluate
 from skledger.capture.metrics_labels import target_array
 from skledger.capture.metrics_regressor import as_columns, regression_metrics
@@ -15,8 +17,10 @@ __all__ = [
     "argument_texts",
     "curve_steps",
     "evaluate_predictions",
-    "mean_and_std",
-    "scores_of_rows",
+    "number_of_splits",
+    "score_of_predictions",
+    "targets_of",
+    "time_steps",
 ]
 
 #: The arguments that say what was done, beside the estimator and the data.
@@ -45,18 +49,26 @@ def argument_texts(arguments: Mapping[str, Any]) -> dict[str, str]:
     arguments : mapping
         All arguments of the call by name.
     """
-    return {name: _text(arguments[name]) for name in ARGUMENTS if name in arguments}
+    texts = {}
+    for name in ARGUMENTS:
+        if name in arguments:
+            with contain(f"the argument {name!r}"):
+                texts[name] = _text(arguments[name], of_splits=name == "cv")
+    return texts
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, *, of_splits: bool = False) -> str:
+    """Return what a value is, in words that are the same tomorrow: no address of an object."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key!r}: {_text(each)}" for key, each in value.items()) + "}"
-    if hasattr(value, "__next__"):
-        return type(value).__name__
-    if isinstance(value, list | tuple) and any(isinstance(each, tuple) for each in value):
+    if of_splits and isinstance(value, Sequence) and not isinstance(value, str):
         return f"{len(value)} splits"
+    if isinstance(value, functools.partial):
+        return _text(value.func)
     if callable(value) and hasattr(value, "__name__"):
         return str(value.__name__)
+    if hasattr(value, "__next__") or type(value).__repr__ is object.__repr__:
+        return type(value).__name__
     return str(value.tolist()) if hasattr(value, "tolist") else str(value)
 
 
@@ -70,17 +82,39 @@ def curve_steps(ticks: Sequence[int], train_scores: Any, test_scores: Any) -> li
     train_scores, test_scores : ndarray of shape (n_ticks, n_folds)
         As scikit-learn returns them.
     """
+    return [*_means("train_score", ticks, train_scores), *_means("test_score", ticks, test_scores)]
+
+
+def time_steps(ticks: Sequence[int], fit_times: Any = None, score_times: Any = None) -> list[Step]:
+    """Return the means and standard deviations of the times of a curve, in s.
+
+    Parameters
+    ----------
+    ticks : sequence of int
+        The step of each row.
+    fit_times, score_times : ndarray of shape (n_ticks, n_folds), optional
+        As scikit-learn returns them.
+    """
+    times = {"fit_time": fit_times, "score_time": score_times}
+    return [
+        step
+        for name, values in times.items()
+        if values is not None
+        for step in _means(name, ticks, values)
+    ]
+
+
+def _means(name: str, ticks: Sequence[int], values: Any) -> list[Step]:
     import numpy as np
 
-    steps: list[Step] = []
-    for part, scores in (("train", train_scores), ("test", test_scores)):
-        with np.errstate(all="ignore"):
-            means, deviations = np.mean(scores, axis=1), np.std(scores, axis=1)
-        for tick, mean, deviation in zip(ticks, means, deviations, strict=True):
-            for name, value in (("mean", mean), ("std", deviation)):
-                if not math.isnan(value):
-                    steps.append((f"{name}_{part}_score", float(value), int(tick)))
-    return steps
+    with np.errstate(all="ignore"):
+        means, deviations = np.mean(values, axis=1), np.std(values, axis=1)
+    return [
+        (f"{kind}_{name}", float(value), int(tick))
+        for tick, *both in zip(ticks, means, deviations, strict=True)
+        for kind, value in zip(("mean", "std"), both, strict=True)
+        if not math.isnan(value)
+    ]
 
 
 class _Predicted:
@@ -103,7 +137,9 @@ class _Predicted:
         return get_tags(self._estimator)
 
 
-def evaluate_predictions(estimator: Any, predictions: Any, y: Any, method: str) -> Evaluation:
+def evaluate_predictions(
+    estimator: Any, predictions: Any, y: Any, method: str, pos_label: Any = None
+) -> Evaluation:
     """Measure predictions that were made for rows that the estimator had not seen.
 
     Parameters
@@ -116,51 +152,71 @@ def evaluate_predictions(estimator: Any, predictions: Any, y: Any, method: str) 
         Targets.
     method : str
         What the estimators were asked: ``predict`` and ``predict_proba`` can be measured.
+    pos_label : object, optional
+        The positive class of a binary target.
 
     Returns
     -------
     Evaluation
         Metrics and pictures, all with ``cv_`` before their names.
     """
-    return evaluate(_Predicted(estimator, predictions, y, method), None, y, prefix="cv_")
+    predicted = _Predicted(estimator, predictions, y, method)
+    return evaluate(predicted, None, y, pos_label=pos_label, prefix="cv_")
 
 
-def scores_of_rows(estimator: Any, predictions: Any, y: Any, rows: Sequence[Any]) -> list[float]:
-    """Return the score of each fold's predictions: accuracy of a classifier, R2 of a regressor.
+def targets_of(y: Any) -> Any:
+    """Return the targets as an array, None where there are none."""
+    return None if y is None else target_array(y)
+
+
+def score_of_predictions(estimator: Any, predictions: Any, targets: Any, rows: Any) -> float | None:
+    """Return the score of one fold's predictions: accuracy of a classifier, R2 of a regressor.
 
     Parameters
     ----------
     estimator : BaseEstimator
         The estimator, not fitted.
-    predictions, y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        For every row.
-    rows : sequence of ndarray of int
-        The rows of each fold.
+    predictions : array-like of shape (n_rows,) or (n_rows, n_outputs)
+        For the rows of the fold.
+    targets : ndarray of shape (n_samples,) or (n_samples, n_outputs), or None
+        For every row, as `targets_of` gives them.
+    rows : ndarray of int of shape (n_rows,)
+        The rows of the fold.
 
     Returns
     -------
-    list of float
-        Empty where there is no such score.
+    float or None
+        None where there is no such score.
     """
     import numpy as np
     from sklearn.base import is_classifier, is_regressor
 
-    if y is None or not hasattr(predictions, "shape"):
-        return []
-    y_true, y_pred = target_array(y), target_array(predictions)
-    if is_classifier(estimator) and y_true.ndim == 1:
+    if targets is None or not hasattr(predictions, "shape"):
+        return None
+    y_true, y_pred = targets[rows], target_array(predictions)
+    if is_classifier(estimator) and y_true.shape == y_pred.shape:
         hits = y_true == y_pred
-        return [float(np.mean(hits[each])) for each in rows]
+        return float(np.mean(hits if hits.ndim == 1 else hits.all(axis=1)))
     if is_regressor(estimator):
-        true, given = as_columns(y_true), as_columns(y_pred)
-        found = [regression_metrics(true[each], given[each], None) for each in rows]
-        return [each["r2_score"] for each in found if "r2_score" in each]
-    return []
+        return regression_metrics(as_columns(y_true), as_columns(y_pred), None).get("r2_score")
+    return None
 
 
-def mean_and_std(name: str, values: Sequence[float]) -> dict[str, float]:
-    """Return ``mean_<name>`` and ``std_<name>``, where they are numbers."""
-    import numpy as np
+def number_of_splits(estimator: Any, arguments: Mapping[str, Any]) -> int | None:
+    """Return how many splits a cross-validation makes, as far as its arguments tell.
 
-    found = {f"mean_{name}": float(np.mean(values)), f"std_{name}": float(np.std(values))}
-    return {key: value for key, value in found.items() if not math.isnan(value)}
+    Parameters
+    ----------
+    estimator : BaseEstimator
+        The estimator.
+    arguments : mapping
+        All arguments of the call by name.
+    """
+    from sklearn.base import is_classifier
+    from sklearn.model_selection import check_cv
+
+    cv, y = arguments.get("cv"), arguments.get("y")
+    if hasattr(cv, "__next__"):
+        return None  # it has been used up
+    splitter = check_cv(cv, y, classifier=is_classifier(estimator))
+    return int(splitter.get_n_splits(arguments.get("X"), y, arguments.get("groups")))

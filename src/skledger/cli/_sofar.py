@@ -63,10 +63,13 @@ def _of(done: int, expected: int | None, what: str) -> str:
 
 def _join(told: str, elapsed: int, done: int, expected: int | None) -> str:
     """Return how far it is, since when, and how much longer it will take if it goes on so."""
-    parts = [told, f"for {duration_text(elapsed)}"]
+    told += f", for {duration_text(elapsed)}"
     if expected and 0 < done < expected:
-        parts.append(f"about {duration_text(elapsed * (expected - done) // done)} to go")
-    return "; ".join(parts)
+        left = elapsed * (expected - done) / done
+        # A guess has no tenths of seconds.
+        told += f", about {duration_text(round(left)) if left > 60_000 else f'{left / 1000:.0f} s'}"
+        told += " to go"
+    return told
 
 
 def candidate_count(params: Mapping[str, str]) -> int | None:

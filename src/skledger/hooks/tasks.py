@@ -175,9 +175,10 @@ class _Batches:
         register_outcome = batch._register_outcome
 
         def tell(outcome: Any) -> None:
-            register_outcome(outcome)
+            # First: once it is registered, scikit-learn may take it, and find what we asked for.
             with contain("the result of a task"):
                 self._sent.batch_done(first, size, outcome, time.time())
+            register_outcome(outcome)
 
         with contain("the results of tasks as they come"):
             batch._register_outcome = tell

@@ -36,7 +36,7 @@ FUNCTIONS = (
 MODULE = "sklearn.model_selection._validation"
 
 _patches = PatchSet()
-_cells: list[tuple[CellType, Any]] = []
+_cells: list[tuple[CellType, Patch]] = []
 _listener: Listener | None = None
 _waiting = False
 
@@ -57,8 +57,10 @@ def unpatch() -> None:
     global _listener
     _listener = None
     while _cells:
-        cell, original = _cells.pop()
-        cell.cell_contents = original
+        cell, patch = _cells.pop()
+        # What somebody else has put there since stays; ours below it is passive.
+        if cell.cell_contents is patch:
+            cell.cell_contents = patch.__wrapped__
     _patches.unwrap()
 
 
@@ -83,9 +85,8 @@ def _patch_all(module: Any) -> None:
                     if owner is not None and name in vars(owner):
                         _patches.wrap(owner, name, wrapper, _is_outermost)
                 continue
-            original = cell.cell_contents
-            cell.cell_contents = Patch(original, wrapper, _is_outermost)
-            _cells.append((cell, original))
+            cell.cell_contents = Patch(cell.cell_contents, wrapper, _is_outermost)
+            _cells.append((cell, cell.cell_contents))
 
 
 def _cell_of(function: Any) -> CellType | None:
@@ -123,7 +124,10 @@ class _Notes:
         with contain(f"a call of {method}"), muted():
             if listener is None:
                 return None
-            bound = inspect.signature(wrapped).bind(*args, **kwargs)
+            try:
+                bound = inspect.signature(wrapped).bind(*args, **kwargs)
+            except TypeError:  # the original will say so
+                return None
             bound.apply_defaults()
             given = bound.arguments
             call = FitCall(
@@ -144,4 +148,6 @@ class _Notes:
         """Tell the listener of the beginning that it has ended."""
         with contain(f"the {call.method} of {type(call.estimator).__name__}"), muted():
             call.listener.validation_ended(call, call.note)
-        call.error = None  # a traceback must not keep the user's frames alive
+        # A traceback must not keep the user's frames alive, nor a circle the data and results.
+        call.error = call.result = call.X = call.y = call.note = call.tasks = None
+        call.arguments = {}

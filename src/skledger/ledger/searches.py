@@ -147,17 +147,20 @@ def _halving_total(search: Any, known: int) -> int:
 class SearchNote(FitNote):
     """What was noted before a search, and its candidates as they come."""
 
-    __slots__ = ("children", "has_ended", "units", "watch")
+    __slots__ = ("children", "ending", "is_left_open", "units", "watch")
 
     children: Children
-    has_ended: bool
+    #: What becomes of candidates that are not done when the search ends.
+    ending: Ending | None
+    #: Whether there may be candidates whose end is not written.
+    is_left_open: bool
     units: SearchUnits
     watch: ending_on_sigterm
 
     def begin(self, ledger: FitLedger, call: FitCall) -> None:
         """Listen for candidates."""
         config, search = ledger.config, call.estimator
-        self.has_ended = False
+        self.ending, self.is_left_open = ending_after(KeyboardInterrupt()), True
         self.units = SearchUnits(search)
         title = f"{type(search).__name__}: {type(self.units.estimator).__name__}"
         self.children = Children(
@@ -172,25 +175,30 @@ class SearchNote(FitNote):
         self.watch.__enter__()
 
     def forget(self) -> None:
-        """Let the process end as it likes; a Ctrl-C while we booked leaves no candidate RUNNING."""
+        """Let the process end as it likes, but leave no candidate RUNNING.
+
+        The user may have interrupted our booking, or the store may have failed for a moment.
+        """
         self.watch.__exit__(None, None, None)
-        if not self.has_ended:
-            with contain("the candidates of the search"):
-                self.children.end(None)
+        if self.is_left_open:
+            with contain("the end of the candidates"):
+                self.children.end(self.ending)
             self.children.close()
 
     def finish(self, ledger: FitLedger, call: FitCall) -> None:
         """Book the candidates that are left, and what the search found."""
         if call.error is not None:
-            with contain("the candidates of the search"):
-                self.children.end(ending_after(call.error))
-            self.has_ended = True
+            self.ending = ending_after(call.error)
+            with contain("the candidates of the search") as attempt:
+                self.children.end(self.ending)
+            self.is_left_open = attempt.failed
             self.children.close(call.error)
             return
+        self.ending = None
         results = read_results(call.estimator)
-        with contain("the candidates of the search"):
+        with contain("the candidates of the search") as attempt:
             self._end_children(results, call.started / 1000)
-        self.has_ended = True
+        self.is_left_open = attempt.failed
         self.children.close()
         with contain("the best of the search"):
             self._book_best(results)
@@ -228,10 +236,17 @@ class SearchNote(FitNote):
 
         scores = results.column(f"mean_test_{results.scorer}")
         errors = results.column(f"std_test_{results.scorer}")
-        if results.params is not None and scores is not None:
-            self.records.pictures.update(
-                search_pictures(results.params, scores, errors, metric=results.scorer)
+        if results.params is None or scores is None:
+            return
+        rows = results.last_rows()
+        self.records.pictures.update(
+            search_pictures(
+                [results.params[row] for row in rows],
+                [scores[row] for row in rows],
+                None if errors is None else [errors[row] for row in rows],
+                metric=results.scorer,
             )
+        )
 
     def save_models(self, ledger: FitLedger, call: FitCall) -> None:
         """Store the search, and its best estimator alone."""

@@ -5,25 +5,28 @@ from __future__ import annotations
 import math
 import threading
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from skledger._guard import contain
 from skledger._sigterm import ending_on_sigterm
 from skledger._writer import writer
-from skledger.capture.candidates import Fold, ParamTexts, is_search, read_fold, summarise
+from skledger.capture.candidates import Fold, ParamTexts, Summary, read_fold, summarise
 from skledger.capture.params import params_as_text
 from skledger.capture.validation import (
+    Step,
     argument_texts,
     curve_steps,
     evaluate_predictions,
-    mean_and_std,
-    scores_of_rows,
+    number_of_splits,
+    score_of_predictions,
+    targets_of,
+    time_steps,
 )
 from skledger.ledger.children import INTERVAL, Children
 from skledger.ledger.notes import FitNote
+from skledger.ledger.past_searches import PastSearches, searches_in
 from skledger.ledger.place import OwnRun
 from skledger.ledger.progress import open_progress
 from skledger.ledger.searches import ending_after
@@ -38,7 +41,9 @@ if TYPE_CHECKING:
 __all__ = ["FoldUnits", "ValidationNote", "params_of"]
 
 #: The functions whose tasks are their folds, one each.
-BY_FOLD = ("cross_validate", "cross_val_score")
+BY_FOLD = ("cross_validate", "cross_val_score", "cross_val_predict")
+#: Of those, the ones whose tasks bring scores.
+SCORED = ("cross_validate", "cross_val_score")
 
 
 def params_of(call: FitCall) -> dict[str, str]:
@@ -86,16 +91,20 @@ class ValidationNote(FitNote):
     """What was noted before a cross-validation, and its folds as they come."""
 
     __slots__ = (
-        "_armed",
+        "_alarm",
         "_arrived",
         "_call",
         "_children",
+        "_failure",
         "_folds",
+        "_has_ended",
         "_ledger",
         "_lock",
-        "_rows",
+        "_seen",
         "_searches",
+        "_targets",
         "_watch",
+        "_written",
         "wants_estimators",
     )
 
@@ -103,24 +112,37 @@ class ValidationNote(FitNote):
         """Listen for folds."""
         self._ledger, self._call = ledger, call
         self._arrived: deque[Fold] = deque()
-        self._searches: deque[tuple[Any, Any, float | None, float]] = deque()
         self._folds: list[Fold] = []
-        self._rows: dict[int, Any] = {}
-        self._armed = False
+        self._written = 0  # of those
+        self._failure: tuple[int, str] | None = None  # of the first task that failed
+        self._targets: Any = None
+        self._alarm: object = None
+        self._has_ended = False
         self._lock = threading.RLock()
         self._children: Children | None = None
-        if ledger.config.log_cross_validation == "folds":
-            self._child_runs()
-        by_fold = call.method in BY_FOLD
-        asked = bool(call.arguments.get("return_estimator"))
-        self.wants_estimators = by_fold and not asked and is_search(call.estimator)
+        self._seen: set[tuple[object, int]] = set()
+        self._searches: PastSearches | None = None
+        self.wants_estimators = False
+        with contain("the runs of the folds"):
+            if ledger.config.log_cross_validation == "folds":
+                self._child_runs()
+            self._await_searches(ledger, call)
         call.tasks = self
         self._watch = ending_on_sigterm(partial(ledger.book_death, self))
         self._watch.__enter__()
 
+    def _await_searches(self, ledger: FitLedger, call: FitCall) -> None:
+        """Have the searches of tasks in other processes brought home, if there are some."""
+        if call.method in SCORED and any(searches_in(call.estimator)):
+            self._searches = PastSearches(ledger, call, self.run_for)
+            self.wants_estimators = not call.arguments.get("return_estimator")
+
     def forget(self) -> None:
-        """Let the process end as it likes."""
+        """Let the process end as it likes; a Ctrl-C while we booked leaves no fold RUNNING."""
         self._watch.__exit__(None, None, None)
+        self._end_children(None)
+        writer.cancel(self._alarm)
+        del self._call
 
     def _child_runs(self) -> Children:
         with self._lock:
@@ -135,19 +157,30 @@ class ValidationNote(FitNote):
 
     def task_done(self, task: Any, result: Any, started: float | None, ended: float) -> None:
         """Queue a fold."""
-        search = result.get("estimator") if self.wants_estimators else None
-        if search is not None:
+        told = result if isinstance(result, Mapping) else self._measured(task, result)
+        if self._searches is not None and (task.round, task.index) not in self._seen:
             self._child_runs()
-            self._searches.append((task, search, started, ended))
+            self._searches.add(task, told, started, ended)
         if self._children is not None:
-            self._children.task_done(task, result, started, ended)
-        if task.test is not None:
-            self._rows[task.index] = task.test
+            self._children.task_done(task, told, started, ended)
+        error = told.get("fit_error")
+        if error is not None and (self._failure is None or task.index < self._failure[0]):
+            self._failure = task.index, error
         if self._call.method in BY_FOLD:
-            self._arrived.append(read_fold(task.index, result, started, ended))
-            if not self._armed:
-                self._armed = True
-                writer.alarm(INTERVAL, self._flush_late)
+            self._arrived.append(read_fold(task.index, told, started, ended))
+            if self._alarm is None:
+                self._alarm = writer.alarm(INTERVAL, self._flush_late)
+
+    def _measured(self, task: Any, result: Any) -> Mapping[str, Any]:
+        """Return the score of the predictions that a task brought."""
+        call = self._call
+        if task.kind == "_fit_and_predict" and call.arguments.get("method") == "predict":
+            with contain("the score of a fold's predictions"):
+                if self._targets is None:
+                    self._targets = targets_of(call.y)
+                score = score_of_predictions(call.estimator, result, self._targets, task.test)
+                return {} if score is None else {"test_scores": score}
+        return {}
 
     def tasks_failed(self, tasks: Sequence[Any], error: BaseException) -> None:
         """Pass it on."""
@@ -159,113 +192,117 @@ class ValidationNote(FitNote):
 
     def run_for(self, task: Any) -> RunInfo | None:
         """Return the run of a fold, in which a search is fitted."""
+        self._seen.add((task.round, task.index))
         return self._child_runs().run_for(task)
 
     def _flush_late(self) -> None:
         with contain("the folds so far"), self._lock:
-            self._armed = False
-            self._book_searches()
+            self._alarm = None
+            if self._has_ended:
+                return
+            if self._searches is not None:
+                self._searches.book()
             # A run of the user's gets its names when all is known; a short call, one write.
-            if isinstance(self.place, OwnRun) and self.place.is_announced:
-                self.place.add_steps(_steps(self._take()))
+            if not isinstance(self.place, OwnRun):
+                return
+            if self.place.is_announced:
+                self._take()
+                self.place.add_steps(_steps(self._folds[self._written :]))
+                self._written = len(self._folds)
+            else:  # it will be soon, and the next fold may be far
+                self._alarm = writer.alarm(INTERVAL, self._flush_late)
 
-    def _book_searches(self) -> None:
-        """Book the searches that were fitted in other processes, as they tell of themselves."""
-        while self._searches:
-            task, search, started, ended = self._searches.popleft()
-            with contain("a search in a fold"):
-                parent = self.run_for(task)
-                began = ended if started is None else started
-                call = replace(
-                    self._call,
-                    estimator=search,
-                    method="fit",
-                    X=None,
-                    y=None,
-                    started=round(1000 * began),
-                    seconds=ended - began,
-                    error=None,
-                    warned=[],
-                    tasks=None,
-                    result=None,
-                )
-                self._ledger.book(call, self._ledger.note(call, parent))
-
-    def _take(self) -> list[Fold]:
-        """Return the folds that have come since the last time."""
-        fresh = []
+    def _take(self) -> None:
         while self._arrived:
-            fresh.append(self._arrived.popleft())
-        self._folds += fresh
-        return fresh
+            self._folds.append(self._arrived.popleft())
 
     # -- the end --------------------------------------------------------------------------------
 
     def finish(self, ledger: FitLedger, call: FitCall) -> None:
         """Book what the function found."""
-        with self._lock:
-            self._book_searches()
-            self._take()
-            folds = sorted(self._folds, key=lambda fold: fold.index)
-        if self._children is not None:
-            with contain("the runs of the folds"):
-                self._children.end(ending_after(call.error))
+        self._end_children(ending_after(call.error))
         with contain(f"the results of {call.method}"):
             if call.method in BY_FOLD:
-                self._book_folds(folds, whole=call.error is None)
-            elif call.error is None:
-                _BOOKINGS[call.method](self, call)
+                self._book_folds(whole=call.error is None)
+            if call.error is None:
+                if call.method in _BOOKINGS:
+                    _BOOKINGS[call.method](self, call)
+                self._book_failure()
+
+    def _end_children(self, ending: Ending | None) -> None:
+        """End the runs of the folds, once, with all that has come."""
+        with self._lock:
+            if self._has_ended:
+                return
+            self._has_ended = True
+            if self._searches is not None:
+                self._searches.book()
+            self._take()
+            if self._children is not None:
+                with contain("the runs of the folds"):
+                    self._children.end(ending)
 
     def save_models(self, ledger: FitLedger, call: FitCall) -> None:
         """Store nothing: the models of folds are thrown away by the function, too."""
 
     def end_early(self, ending: Ending) -> None:
         """Book the folds so far: the process is about to go."""
-        if self._children is not None:
-            self._children.end(ending)
+        self._end_children(ending)
+        with contain("the folds so far"):
+            self._book_folds(whole=False)
 
     def last_end(self) -> float:
         """Return when the last fold ended."""
         return max((fold.ended for fold in self._folds), default=0.0)
 
-    def _book_folds(self, folds: list[Fold], *, whole: bool) -> None:
+    def _book_folds(self, *, whole: bool) -> None:
         from skledger.capture.validation_pictures import folds_picture
 
-        records = self.records
-        records.steps += _steps(folds)
+        self.records.steps += _steps(self._folds[self._written :])
         if not whole:
             return
+        folds = sorted(self._folds, key=lambda fold: fold.index)
         (summary,) = summarise([folds])
-        records.metrics.update(summary.metrics)
-        records.add_params({"n_splits": str(len(folds))})
+        self.records.metrics.update(summary.metrics)
+        self._add_param("n_splits", len(folds))
         failed = failure_of(summary)
         if failed is not None:
-            records.status = failed.status
-            records.set_tags(failed.tags)
+            self._fail(failed)
         scores: dict[str, list[float]] = {}
         for fold in folds:
             for key, value in fold.scores.items():
-                scores.setdefault(key, []).append(value)
-        records.pictures.update(folds_picture(scores))
+                known = value if fold.error is None else math.nan
+                scores.setdefault(key, [math.nan] * len(folds))[fold.index] = known
+        self.records.pictures.update(folds_picture(scores))
+
+    def _book_failure(self) -> None:
+        """A call that went on without some fits has failed in part, whatever it returned."""
+        if self._failure is not None:
+            failed = failure_of(Summary(error=self._failure[1]))
+            if failed is not None:
+                self._fail(failed)
+
+    def _fail(self, failed: Ending) -> None:
+        self.records.status = failed.status
+        self.records.set_tags(failed.tags)
 
     def _book_predictions(self, call: FitCall) -> None:
-        method = call.arguments.get("method", "predict")
-        measured = evaluate_predictions(call.estimator, call.result, call.y, method)
+        measured = evaluate_predictions(
+            call.estimator,
+            call.result,
+            call.y,
+            call.arguments.get("method", "predict"),
+            pos_label=self._ledger.config.pos_label,
+        )
         self.records.metrics.update(measured.metrics)
         self.records.pictures.update(measured.pictures)
-        self.records.add_params({"n_splits": str(len(self._rows))})
-        if method == "predict":
-            rows = [self._rows[index] for index in sorted(self._rows)]
-            scores = scores_of_rows(call.estimator, call.result, call.y, rows)
-            self._add_steps([("test_score", score, at) for at, score in enumerate(scores)])
-            if scores:
-                self.records.metrics.update(mean_and_std("test_score", scores))
 
     def _book_learning_curve(self, call: FitCall) -> None:
         from skledger.capture.validation_pictures import learning_curve_picture
 
-        sizes, train, test = call.result[:3]
-        self._add_steps(curve_steps(sizes.tolist(), train, test))
+        sizes, train, test, *times = call.result
+        self._book_curve(curve_steps(sizes.tolist(), train, test), test)
+        self._add_steps(time_steps(sizes.tolist(), *times))
         self.records.pictures.update(learning_curve_picture(sizes, train, test, _metric(call)))
 
     def _book_validation_curve(self, call: FitCall) -> None:
@@ -273,9 +310,23 @@ class ValidationNote(FitNote):
 
         train, test = call.result
         name, values = call.arguments["param_name"], list(call.arguments["param_range"])
-        self._add_steps(curve_steps(range(len(values)), train, test))
+        self._book_curve(curve_steps(range(len(values)), train, test), test)
         picture = validation_curve_picture(name, values, train, test, _metric(call))
         self.records.pictures.update(picture)
+
+    def _book_curve(self, steps: Sequence[Step], test_scores: Any) -> None:
+        import numpy as np
+
+        self._add_steps(steps)
+        self._add_param("n_splits", test_scores.shape[1])
+        self._fail_without(np.isnan(test_scores).any())
+
+    def _fail_without(self, a_score: bool) -> None:
+        """Note that a score is missing."""
+        if a_score:
+            failed = failure_of(Summary(error="ValueError: test_score is not a number"))
+            if failed is not None:
+                self._fail(failed)
 
     def _book_permutations(self, call: FitCall) -> None:
         import numpy as np
@@ -291,10 +342,18 @@ class ValidationNote(FitNote):
         self.records.metrics.update({k: v for k, v in numbers.items() if not math.isnan(v)})
         scores = enumerate(permuted.tolist())
         self._add_steps([("permutation_score", v, at) for at, v in scores if not math.isnan(v)])
+        n_splits = number_of_splits(call.estimator, call.arguments)
+        if n_splits is not None:
+            self._add_param("n_splits", n_splits)
         picture = permutation_picture(score, permuted, pvalue, _metric(call))
         self.records.pictures.update(picture)
 
-    def _add_steps(self, steps: Sequence[tuple[str, float, int]]) -> None:
+    def _add_param(self, name: str, value: int) -> None:
+        """Add what is known of the call at its end; the estimator's params keep their names."""
+        taken = name in self.records.params
+        self.records.add_params({f"{self._call.method}__{name}" if taken else name: str(value)})
+
+    def _add_steps(self, steps: Iterable[Step]) -> None:
         now = now_ms()
         self.records.steps += [Metric(key, value, now, step) for key, value, step in steps]
 
