@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from skledger.ledger import progress
+from skledger.ledger import progress, screens
 from skledger.ledger.progress import Progress, open_progress
 
 PREAMBLE = """
@@ -439,7 +439,7 @@ def test_a_stream_that_breaks_costs_the_bar_only(monkeypatch, swallowed, fails):
     again = open_progress("again", True)
     assert type(again) is not Progress
     again.closed = False
-    monkeypatch.setattr(again, "_screen", progress._Screen())
+    monkeypatch.setattr(again, "_screen", screens.Screen())
     again.close()
 
 

@@ -67,7 +67,7 @@ def _text(value: Any, *, of_splits: bool = False) -> str:
         return _text(value.func)
     if callable(value) and hasattr(value, "__name__"):
         return str(value.__name__)
-    if hasattr(value, "__next__") or type(value).__repr__ is object.__repr__:
+    if hasattr(value, "__next__") or repr(value) == object.__repr__(value):
         return type(value).__name__
     return str(value.tolist()) if hasattr(value, "tolist") else str(value)
 

@@ -58,8 +58,9 @@ def total(counts: Counts | None) -> int:
 
 
 def in_list(run_ids: Iterable[str]) -> str:
-    """Return identifiers as a filter has them."""
-    return f"({', '.join(repr(run_id) for run_id in run_ids)})"
+    """Return identifiers, which may be any text, as a filter has them."""
+    quoted = (run_id.replace("'", "''") for run_id in run_ids)
+    return "(" + ", ".join(f"'{each}'" for each in quoted) + ")"
 
 
 def children_of(

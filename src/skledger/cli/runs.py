@@ -114,7 +114,8 @@ def command(
         if not empty:
             # What machines read is whole unless they are told otherwise.
             most = children if isinstance(children, int) else None
-            rows = select_rows(experiments, filter_string, order_by, limit, most).rows
+            lines = select_rows(experiments, filter_string, order_by, limit, most).rows
+            rows = [row for row in lines if row.run is not None]
         _print_json(rows) if as_json else _print_csv(rows)
     elif not empty:
         keys: Sequence[Comparison | Ordering] = (*orderings, *conditions)

@@ -100,8 +100,8 @@ class ValidationNote(FitNote):
         "_has_ended",
         "_ledger",
         "_lock",
-        "_seen",
         "_searches",
+        "_seen",
         "_targets",
         "_watch",
         "_written",
@@ -142,7 +142,7 @@ class ValidationNote(FitNote):
         self._watch.__exit__(None, None, None)
         self._end_children(None)
         writer.cancel(self._alarm)
-        del self._call
+        self._searches = self._targets = None  # a circle would keep what they hold
 
     def _child_runs(self) -> Children:
         with self._lock:
@@ -158,9 +158,10 @@ class ValidationNote(FitNote):
     def task_done(self, task: Any, result: Any, started: float | None, ended: float) -> None:
         """Queue a fold."""
         told = result if isinstance(result, Mapping) else self._measured(task, result)
-        if self._searches is not None and (task.round, task.index) not in self._seen:
+        searches = self._searches
+        if searches is not None and (task.round, task.index) not in self._seen:
             self._child_runs()
-            self._searches.add(task, told, started, ended)
+            searches.add(task, told, started, ended)
         if self._children is not None:
             self._children.task_done(task, told, started, ended)
         error = told.get("fit_error")
@@ -265,9 +266,7 @@ class ValidationNote(FitNote):
         (summary,) = summarise([folds])
         self.records.metrics.update(summary.metrics)
         self._add_param("n_splits", len(folds))
-        failed = failure_of(summary)
-        if failed is not None:
-            self._fail(failed)
+        self._fail(failure_of(summary))
         scores: dict[str, list[float]] = {}
         for fold in folds:
             for key, value in fold.scores.items():
@@ -278,13 +277,12 @@ class ValidationNote(FitNote):
     def _book_failure(self) -> None:
         """A call that went on without some fits has failed in part, whatever it returned."""
         if self._failure is not None:
-            failed = failure_of(Summary(error=self._failure[1]))
-            if failed is not None:
-                self._fail(failed)
+            self._fail(failure_of(Summary(error=self._failure[1])))
 
-    def _fail(self, failed: Ending) -> None:
-        self.records.status = failed.status
-        self.records.set_tags(failed.tags)
+    def _fail(self, ending: Ending | None) -> None:
+        if ending is not None:
+            self.records.status = ending.status
+            self.records.set_tags(ending.tags)
 
     def _book_predictions(self, call: FitCall) -> None:
         measured = evaluate_predictions(
@@ -319,14 +317,8 @@ class ValidationNote(FitNote):
 
         self._add_steps(steps)
         self._add_param("n_splits", test_scores.shape[1])
-        self._fail_without(np.isnan(test_scores).any())
-
-    def _fail_without(self, a_score: bool) -> None:
-        """Note that a score is missing."""
-        if a_score:
-            failed = failure_of(Summary(error="ValueError: test_score is not a number"))
-            if failed is not None:
-                self._fail(failed)
+        if np.isnan(test_scores).any():
+            self._fail(failure_of(Summary(error="ValueError: test_score is not a number")))
 
     def _book_permutations(self, call: FitCall) -> None:
         import numpy as np
