@@ -14,6 +14,7 @@ import threading
 import time
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pytest
 from _polling import CANDIDATE_TAG, PARENT_TAG
@@ -205,13 +206,20 @@ def assert_nobody_runs():
 
 
 BACKENDS = [("sequential", 1), ("threading", 2), ("loky", 2)]
-AS_WITHOUT = pytest.mark.parametrize(("backend", "n_jobs"), BACKENDS, ids=[b for b, _ in BACKENDS])
+SLOW = pytest.mark.slow
+#: Threads are much like one job here.
+FEWER = pytest.mark.parametrize(
+    ("backend", "n_jobs"),
+    [("sequential", 1), pytest.param("threading", 2, marks=SLOW), ("loky", 2)],
+    ids=[b for b, _ in BACKENDS],
+)
+EACH = pytest.mark.parametrize(("backend", "n_jobs"), BACKENDS, ids=[b for b, _ in BACKENDS])
 
 
 # -- signals ---------------------------------------------------------------------------------------
 
 
-@AS_WITHOUT
+@EACH
 def test_ctrl_c(backend, n_jobs):
     """The terminal sends SIGINT to the whole group: the search is KILLED, the exit an interrupt's."""
     ended = stop(backend, n_jobs, send=signal.SIGINT, group=True)
@@ -232,7 +240,7 @@ def test_ctrl_c(backend, n_jobs):
         assert_unfinished(child, number)
 
 
-@AS_WITHOUT
+@FEWER
 def test_sigterm(backend, n_jobs):
     """What is under way is booked as KILLED, and the process dies by the signal at once."""
     ended = stop(backend, n_jobs, send=signal.SIGTERM)
@@ -250,7 +258,9 @@ def test_sigterm(backend, n_jobs):
         assert_unfinished(child, number)
 
 
-@pytest.mark.parametrize(("backend", "n_jobs"), [("sequential", 1), ("loky", 2)])
+@pytest.mark.parametrize(
+    ("backend", "n_jobs"), [("sequential", 1), pytest.param("loky", 2, marks=SLOW)]
+)
 def test_kill_9(backend, n_jobs):
     """Nothing can be booked then. Who opens the store next ends what was RUNNING, and no other."""
     ended = stop(backend, n_jobs, send=signal.SIGKILL)
@@ -304,7 +314,7 @@ def same_end(backend, n_jobs, does, error_score=float("nan")):
     return ours, *booked()
 
 
-@AS_WITHOUT
+@FEWER
 def test_an_exception_that_ends_the_search(backend, n_jobs):
     """With error_score="raise": the candidate says why it failed, others that they were left."""
     ended, parent, children = same_end(backend, n_jobs, "raise", "raise")
@@ -319,7 +329,9 @@ def test_an_exception_that_ends_the_search(backend, n_jobs):
         assert "mean_test_score" not in child.data.metrics
 
 
-@pytest.mark.parametrize(("backend", "n_jobs"), BACKENDS[:2])
+@pytest.mark.parametrize(
+    ("backend", "n_jobs"), [("sequential", 1), pytest.param("threading", 2, marks=SLOW)]
+)
 def test_an_exit_in_a_fit(backend, n_jobs):
     """sys.exit() in a fit ends the script with its status."""
     ended, parent, children = same_end(backend, n_jobs, "exit")
@@ -330,7 +342,10 @@ def test_an_exit_in_a_fit(backend, n_jobs):
     assert_ended(children[2], "FAILED", "SystemExit", "7")
 
 
-@AS_WITHOUT
+@pytest.mark.parametrize(
+    ("backend", "n_jobs"),
+    [pytest.param(*each, marks=[SLOW] if each[0] != "loky" else []) for each in BACKENDS],
+)
 def test_an_interrupt_inside_a_fit(backend, n_jobs):
     """A KeyboardInterrupt that a fit raises ends the search, wherever it runs."""
     ended, parent, children = same_end(backend, n_jobs, "interrupt")
@@ -389,19 +404,27 @@ class Tree(DecisionTreeClassifier):
 
     wait = 0.0
 
-    def fit(self, X, y):
+    def fit(self, X, y, sample_weight=None, check_input=True):
         time.sleep(self.wait)
         return super().fit(X, y)
 
 
-@pytest.mark.parametrize("wait", [0.0, 0.06], ids=["short", "long"])
-@pytest.mark.parametrize("name", BOOKING.values(), ids=BOOKING)
+# The folds of a long search are first summarised by the background writer.
+MOMENTS = [
+    pytest.param(
+        name, wait, id=f"{what}, {length}", marks=[SLOW] if wait and what != "ranks" else []
+    )
+    for what, name in BOOKING.items()
+    for length, wait in (("short", 0.0), ("long", 0.05))
+    if (what, length) != ("what folds come to", "long")
+]
+
+
+@pytest.mark.parametrize(("name", "wait"), MOMENTS)
 def test_ctrl_c_while_the_end_is_booked(autolog, monkeypatch, name, wait):
     """The search is done: its candidates and the parent are FINISHED, what is missing is said."""
     monkeypatch.setattr(Tree, "wait", wait)
     calls = interrupted_once(monkeypatch, name)
-    if name.endswith("summarise") and wait:
-        pytest.skip("what folds come to is first asked by the background writer")
     with pytest.raises(KeyboardInterrupt, match="while booking"):
         search_of(Tree(random_state=0)).fit(X, y)
     assert calls
@@ -423,7 +446,7 @@ def test_ctrl_c_twice(autolog, monkeypatch):
     """The second comes while the end by the first is booked; what was not done is KILLED."""
 
     class Interrupted(Tree):
-        def fit(self, X, y):
+        def fit(self, X, y, sample_weight=None, check_input=True):
             if self.max_depth == 3 and X[0, 0] == globals()["X"][0, 0]:
                 raise KeyboardInterrupt("first")
             return super().fit(X, y)
@@ -435,6 +458,28 @@ def test_ctrl_c_twice(autolog, monkeypatch):
     _, children = booked()
     states = {number: child.info.status for number, child in children.items()}
     assert states == {0: "FINISHED", 1: "FINISHED", 2: "KILLED"}
+
+
+def test_threads_that_go_on_after_ctrl_c(autolog):
+    """A fit that joblib leaves behind ends some time later; what it brings is no candidate."""
+    over = threading.Event()
+
+    class Left(Tree):
+        def fit(self, X, y, sample_weight=None, check_input=True):
+            if self.max_depth == 3 and X[0, 0] != globals()["X"][0, 0]:
+                time.sleep(0.3)
+                raise KeyboardInterrupt("stop")
+            if self.max_depth > 3:
+                over.wait(20)
+            return super().fit(X, y)
+
+    with pytest.raises(KeyboardInterrupt, match="stop"), joblib.parallel_config("threading"):
+        search_of(Left(random_state=0), n_jobs=2, pre_dispatch="all").fit(X, y)
+    before = {run.info.run_id: run.info.status for run in everything()}
+    over.set()
+    time.sleep(0.8)
+    assert {run.info.run_id: run.info.status for run in everything()} == before
+    assert_nobody_runs()
 
 
 SLOW_TO_PICKLE = """
@@ -520,7 +565,13 @@ def assert_as_without_us(search):
     assert np.array_equal(bare.predict(X), search.predict(X))
 
 
-@pytest.mark.parametrize("error", ERRORS.values(), ids=ERRORS)
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param(ERRORS[each], id=each, marks=[SLOW] if at else [])
+        for at, each in enumerate(ERRORS)
+    ],
+)
 def test_a_store_that_fails_for_a_while(autolog, monkeypatch, log, error):
     """The search notices nothing; what could not be written is there at the end, with its times."""
     monkeypatch.setattr(Tree, "wait", 0.08)
@@ -588,8 +639,9 @@ def test_a_store_that_fails_to_the_end(autolog, monkeypatch, log):
     search = search_of(Tree(random_state=0)).fit(X, y)
     assert_as_without_us(search)
     assert 1 <= len(log()) <= 2, log()
-    assert everything() == []
     store.fails = False
+    time.sleep(0.5)  # what the writer was asked for would come now
+    assert everything() == []
     search_of(DecisionTreeClassifier(random_state=0)).fit(X, y)
     parent, children = booked()
     assert parent.info.status == "FINISHED"
@@ -644,7 +696,7 @@ def test_a_full_disk(run_python, tmp_path):
         from sklearn.tree import DecisionTreeClassifier
 
         class Tree(DecisionTreeClassifier):
-            def fit(self, X, y):
+            def fit(self, X, y, sample_weight=None, check_input=True):
                 if self.max_depth == 3:
                     size = os.path.getsize("skledger.db")
                     resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
@@ -686,7 +738,7 @@ def test_a_search_in_a_forked_child(run_python):
         y = (X[:, 0] > 30).astype(int)
 
         class Tree(DecisionTreeClassifier):
-            def fit(self, X, y):
+            def fit(self, X, y, sample_weight=None, check_input=True):
                 time.sleep(0.1)
                 return super().fit(X, y)
 

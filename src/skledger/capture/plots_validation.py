@@ -204,7 +204,8 @@ def _fold_panel(sheet: Sheet, box: Box, scale: Scale, metric: Picture, scores: N
         folds = np.arange(float(len(scores)))
     mean, std = _mean_std(metric)
     across = (-0.5, max(float(np.nanmax(folds, initial=0.0)), 0.0) + 0.5)
-    whole = [mark for mark in ticks(across, int(wide // 40)) if mark[0] == round(mark[0])]
+    marks = ticks(across, int(wide // 40))
+    whole = [(at, f"{at:,.0f}") for at, _ in marks if at == round(at)]
     panel = Marked(sheet, box, across, scale, whole)
     if np.isfinite([mean - std, mean + std]).all():
         low, above = panel.up([mean - std, mean + std]).tolist()

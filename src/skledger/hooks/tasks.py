@@ -48,6 +48,8 @@ class Round:
 
     def __init__(self, listener: TaskListener) -> None:
         self._listener = listener
+        # Stands for this round with the listener, who would otherwise hold what holds him.
+        self._key = object()
         self.asks = False
         self._waiting: dict[int, Task] = {}
         self._count = 0
@@ -76,7 +78,7 @@ class Round:
             given = dict(zip(KINDS[name], args, strict=False))
             given.update(kwargs)
             task = Task(
-                round=self,
+                round=self._key,
                 index=index,
                 kind=name,
                 estimator=given.get("estimator"),
@@ -124,7 +126,7 @@ class Round:
                 self.done(index, result, None, now)
         if self._count:
             with contain("the end of a round of tasks"):
-                self._listener.round_ended(self, self._count)
+                self._listener.round_ended(self._key, self._count)
 
     @contextmanager
     def following(self, parallel: Any) -> Iterator[None]:

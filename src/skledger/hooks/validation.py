@@ -130,8 +130,11 @@ class _Notes:
                 return None
             bound.apply_defaults()
             given = bound.arguments
+            estimator = given.get("estimator")
+            if not hasattr(estimator, "get_params"):  # nor can it be cloned
+                return None
             call = FitCall(
-                estimator=given.get("estimator"),
+                estimator=estimator,
                 method=method,
                 X=given.get("X"),
                 y=given.get("y"),

@@ -78,6 +78,7 @@ class Children:
         self._done = 0
         self._failed = 0
         self._armed = False
+        self._is_over = False  # what comes now, of a thread that is left behind, is nobody's
         self._interval = INTERVAL
         self._lock = threading.RLock()
 
@@ -106,6 +107,8 @@ class Children:
             self._queue(number, count, None, None, None, 0.0)
 
     def _queue(self, *what: Any) -> None:
+        if self._is_over:
+            return
         self._arrived.append(what)
         if not self._armed:
             self._armed = True
@@ -124,6 +127,8 @@ class Children:
         """Write what has come."""
         with self._lock:
             self._armed = False
+            if self._is_over:
+                return
             self._take_arrived()
             fresh = [self._open[number] for number in sorted(self._fresh & self._open.keys())]
             summaries = self._summaries(fresh)
@@ -133,7 +138,7 @@ class Children:
             self._tell()
 
     def end(self, ending: Ending | None, results: Results | None = None) -> None:
-        """Write what is left: nothing more will come.
+        """Write what is left: nothing that comes later counts. If it fails, try again.
 
         Parameters
         ----------
@@ -143,6 +148,7 @@ class Children:
             The table that children are rows of.
         """
         with self._lock:
+            self._is_over = True
             self._take_arrived()
             units = [self._open[number] for number in sorted(self._open)]
             for unit in units:

@@ -193,6 +193,8 @@ class ValidationNote(FitNote):
 
     def run_for(self, task: Any) -> RunInfo | None:
         """Return the run of a fold, in which a search is fitted."""
+        if self._has_ended:  # of a thread that an interrupt left behind
+            return None
         self._seen.add((task.round, task.index))
         return self._child_runs().run_for(task)
 
@@ -235,13 +237,13 @@ class ValidationNote(FitNote):
         with self._lock:
             if self._has_ended:
                 return
-            self._has_ended = True
             if self._searches is not None:
                 self._searches.book()
             self._take()
             if self._children is not None:
                 with contain("the runs of the folds"):
                     self._children.end(ending)
+            self._has_ended = True
 
     def save_models(self, ledger: FitLedger, call: FitCall) -> None:
         """Store nothing: the models of folds are thrown away by the function, too."""
