@@ -191,7 +191,7 @@ class LocalTask:
         try:
             thread.restore(self._state)
             if self._sent is not None and self._sent.asks:
-                kwargs.pop(FITTED)  # what is fitted here was seen being fitted
+                kwargs.pop(FITTED, None)  # what is fitted here was seen being fitted
             result = self._function(*args, **kwargs)
         except BaseException as error:
             if self._sent is not None:
