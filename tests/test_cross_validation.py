@@ -1177,8 +1177,59 @@ def test_predictions_of_a_search(autolog, regression, n_jobs):
         assert all(len(children[fold.info.run_id]) == 1 for fold in folds)
 
 
+@pytest.fixture
+def safe_here(monkeypatch):
+    """Let the classes of this module count as those of a package whose objects pickle."""
+    from skledger.capture import homecoming
+
+    monkeypatch.setattr(homecoming, "SAFE", homecoming.SAFE | {__name__})
+
+
+class Locked(LinearRegression):
+    """Cannot be pickled once it is fitted."""
+
+    def fit(self, X, y):
+        self.lock_ = threading.Lock()
+        return super().fit(X, y)
+
+
+@pytest.mark.parametrize("backend", ["loky", "multiprocessing"])
+def test_a_nested_search_that_cannot_come_home(autolog, regression, backend):
+    """What a worker fitted need not pickle; its folds are booked without their searches."""
+    search = GridSearchCV(Locked(), {"fit_intercept": [True, False]}, cv=2)
+    with parallel_config(backend, n_jobs=2):
+        scores = cross_val_score(search, *regression, cv=3)
+    assert np.isfinite(scores).all()
+    (root,), children = tree()
+    assert in_order(root, "test_score") == pytest.approx(scores)
+    assert len(children[root.info.run_id]) == 3
+    assert len(booked()) == 4
+
+
+class Slow(LinearRegression):
+    """Takes a while, so that folds arrive one by one."""
+
+    def fit(self, X, y):
+        time.sleep(0.15)
+        return super().fit(X, y)
+
+
+def test_folds_that_arrive_one_by_one(autolog, regression, safe_here):
+    """Each has one run, with its search in it, though the fold is written before the search."""
+    search = GridSearchCV(Slow(), {"fit_intercept": [True, False]}, cv=2)
+    cross_val_score(search, *regression, cv=5, n_jobs=2)
+    (root,), children = tree()
+    folds = children[root.info.run_id]
+    assert len(folds) == 5
+    for fold in folds:
+        (inner,) = children[fold.info.run_id]
+        assert len(children[inner.info.run_id]) == 2
+        assert in_order(fold, "test_score")
+        assert fold.info.end_time >= inner.info.end_time
+
+
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_a_nested_search_that_fails(autolog, n_jobs):
+def test_a_nested_search_that_fails(autolog, safe_here, n_jobs):
     """Its fold is FAILED, as is the call; the searches that went well are whole."""
     X, y = numbered()
     search = GridSearchCV(Fails(), {"at": [[0.0]]}, cv=2)
@@ -1411,7 +1462,7 @@ class Weighs(LinearRegression):
 
 
 @pytest.mark.parametrize(("backend", "n_jobs"), BACKENDS)
-def test_nothing_that_was_fitted_is_kept(autolog, regression, backend, n_jobs):
+def test_nothing_that_was_fitted_is_kept(autolog, regression, safe_here, backend, n_jobs):
     """When the call has returned, the fitted searches are gone, without the collector's help."""
     import gc
 

@@ -904,3 +904,46 @@ def test_the_same_search_twice_makes_two_parents(autolog):
     for top in tops:
         numbers = [int(run.data.tags[CANDIDATE_TAG]) for run in children_of(top)]
         assert numbers == [0, 1, 2]
+
+
+class Twice(GridSearchCV):
+    """Searches coarsely, then finely, in one fit; its table is that of the second."""
+
+    def fit(self, X, y=None, **params):
+        super().fit(X, y, **params)
+        self.param_grid = {"max_depth": [3, 5, 6]}
+        return super().fit(X, y, **params)
+
+
+@pytest.mark.parametrize("keep", [None, 2])
+def test_a_search_that_fits_twice_in_one_call(keep):
+    """Rows, ranks and the best are those of its table; the first pass comes after them."""
+    with skledger.autolog(max_tuning_runs=keep):
+        search = Twice(tree(), {"max_depth": [1, 2]}, cv=2).fit(X, y)
+    top, runs = top_run(), everything()
+    children = {int(r.data.tags[CANDIDATE_TAG]): r for r in runs if parent_of(r)}
+    best = next(r for r in runs if r.info.run_id == top.data.tags["skledger.best_run"])
+    assert best.data.params["max_depth"] == str(search.best_params_["max_depth"])
+    table = search.cv_results_
+    rows = {n: r for n, r in children.items() if n < 3}
+    for row, run in rows.items():
+        assert run.data.params["max_depth"] == str(table["param_max_depth"][row])
+        assert run.data.metrics["mean_test_score"] == table["mean_test_score"][row]
+        assert run.data.metrics["rank_test_score"] == table["rank_test_score"][row]
+    if keep is None:
+        assert set(children) == {0, 1, 2, 3, 4}
+        assert {children[n].data.params["max_depth"] for n in (3, 4)} == {"1", "2"}
+    else:
+        assert len(children) == 2
+        assert set(children) <= {0, 1, 2}
+
+
+def test_the_best_by_the_scorer_that_decides():
+    """With several scorers ``refit`` names the one that counts, for what is kept, too."""
+    scoring = {"loss": "neg_log_loss", "acc": "accuracy"}
+    grid = {"max_depth": [1, 2, 3, 4, 6, 8]}
+    with skledger.autolog(max_tuning_runs=1):
+        search = GridSearchCV(tree(), grid, cv=3, scoring=scoring, refit="acc").fit(X, y)
+    (child,) = [run for run in everything() if parent_of(run)]
+    assert child.data.params["max_depth"] == str(search.best_params_["max_depth"])
+    assert child.data.metrics["mean_test_acc"] == search.best_score_

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field, fields
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from skledger._guard import logger, switch
+from skledger._guard import contain, logger, switch
 from skledger.errors import InvalidParameterError
 
 if TYPE_CHECKING:
     from skledger.hooks.events import FitCall
     from skledger.ledger.fits import FitLedger
 
-__all__ = ["Config", "autolog"]
+__all__ = ["Config", "autolog", "classes_changed"]
 
 #: Options that take a word besides True and False.
 _WORDS = {"progress": ("auto",), "log_cross_validation": ("folds",)}
@@ -57,9 +57,11 @@ class Config:
                     )
             elif isinstance(each.default, bool) and not isinstance(value, bool):
                 raise InvalidParameterError(f"{each.name} is True or False, not {value!r}.")
-        if self.max_tuning_runs is not None and not isinstance(self.max_tuning_runs, int):
+        most = self.max_tuning_runs
+        if most is not None and (isinstance(most, bool) or not isinstance(most, int)):
             raise InvalidParameterError(
-                f"max_tuning_runs is a number or None, not {self.max_tuning_runs!r}."
+                f"max_tuning_runs is a whole number or None, not {most!r}. None books every "
+                "candidate, 0 none."
             )
         if self.max_tuning_runs is not None and self.max_tuning_runs < 0:
             raise InvalidParameterError(
@@ -267,6 +269,14 @@ def _apply(config: Config) -> None:
     warned.patch()
     workers.patch()
     switch.enabled = True
+
+
+def classes_changed() -> None:
+    """Hook what has come out of a pickle in the place of a class's own methods."""
+    estimators = sys.modules.get("skledger.hooks.estimators")
+    if estimators is not None:
+        with contain("fits of classes that were unpickled"):
+            estimators.patch_again()
 
 
 def _warn_of_bad_uri() -> None:

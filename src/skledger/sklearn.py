@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from skledger.autologging import autolog
+from skledger.autologging import autolog, classes_changed
 
 __all__ = ["autolog", "load_model"]
 
@@ -40,4 +40,7 @@ def load_model(model_uri: str, *, verify: bool = True) -> Any:
     from skledger.tracking.model_uris import locate
 
     found = locate(model_uri, verify=verify)
-    return load_sklearn_model(found.folder, digests=found.digests)
+    try:
+        return load_sklearn_model(found.folder, digests=found.digests)
+    finally:
+        classes_changed()

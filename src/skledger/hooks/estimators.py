@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import wrapt
 
@@ -22,7 +22,7 @@ from skledger.hooks.events import FitCall, Listener, bind_data
 from skledger.hooks.frames_importlib_bootstrap import around_call
 from skledger.hooks.patching import PatchSet
 
-__all__ = ["METHODS", "patch", "unpatch"]
+__all__ = ["METHODS", "has_classes_by_value", "patch", "patch_again", "unpatch"]
 
 #: The methods that train an estimator.
 METHODS = ("fit", "fit_transform", "fit_predict", "partial_fit")
@@ -39,6 +39,10 @@ PREPARING_MODULES = (
     "sklearn.feature_selection",
     "sklearn.compose._column_transformer",
 )
+
+#: Classes that are pickled by value: an estimator of theirs that comes out of a pickle brings the
+#: methods along, and cloudpickle puts them in the place of ours.
+_by_value: WeakSet[type] = WeakSet()
 
 _patches = PatchSet()
 _births = PatchSet()
@@ -68,6 +72,19 @@ def unpatch() -> None:
     _births.unwrap()
     _patches.unwrap()
     _prepares.clear()
+    _by_value.clear()
+
+
+def has_classes_by_value() -> bool:
+    """Tell whether there are classes that a pickle may change."""
+    return bool(_by_value)
+
+
+def patch_again() -> None:
+    """Wrap what unpickling has put in the place of our wrappers."""
+    if _listener is not None:
+        for cls in list(_by_value):
+            _patch_class(cls)
 
 
 def _when_imported(module: Any) -> None:
@@ -110,6 +127,8 @@ def _all_subclasses(root: type) -> Iterator[type]:
 
 def _patch_class(cls: type) -> None:
     """Wrap the training methods that a class, or a mixin it is made of, writes itself."""
+    if cls.__module__ == "__main__" or "<locals>" in cls.__qualname__:
+        _by_value.add(cls)
     for owner in cls.__mro__[:-1]:
         enabled = _is_outermost_or_nested if _is_search(owner) else _is_outermost
         for name, wrapper in _WRAPPERS.items():

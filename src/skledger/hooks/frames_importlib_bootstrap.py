@@ -102,14 +102,28 @@ def around_call(
 
 
 def call_parallel(
-    wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ended: Callable[[], None],
+    wrapped: Callable[..., Any],
+    instance: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
 ) -> Any:
     """Call ``joblib.Parallel`` so that what it runs in this process knows of the call around it.
 
-    A call that listens for tasks is told of each as it is done, wherever it runs.
+    A call that listens for tasks is told of each as it is done, wherever it runs. `ended` is called
+    when all are.
     """
-    if len(args) != 1:
-        return wrapped(*args, **kwargs)
+    try:
+        if len(args) != 1 or not thread.depth:
+            return wrapped(*args, **kwargs)
+        return _call_inside_fit(wrapped, instance, args, kwargs)
+    finally:
+        ended()
+
+
+def _call_inside_fit(
+    wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
     listener, nest = thread.tasks, thread.nest
     if listener is None:
         thread.nest = None  # a search in there is no search of the call around it

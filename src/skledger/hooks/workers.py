@@ -10,12 +10,14 @@ scikit-learn's is known by its function.
 
 from __future__ import annotations
 
+import functools
 import sys
 from typing import Any
 
 import wrapt
 
 from skledger._guard import contain, switch, thread
+from skledger.hooks.estimators import has_classes_by_value, patch_again
 from skledger.hooks.frames_importlib_bootstrap import call_parallel, call_submit, call_task
 from skledger.hooks.patching import PatchSet
 
@@ -51,7 +53,8 @@ def _when_imported(module: Any) -> None:
     global _waiting
     _waiting = False
     if _wanted:
-        _patches.wrap(module.Parallel, "__call__", call_parallel, _is_inside)
+        around = functools.partial(call_parallel, patch_again)
+        _patches.wrap(module.Parallel, "__call__", around, _concerns_us)
         wrapt.register_post_import_hook(_when_sklearn_imported, "sklearn.utils.parallel")
 
 
@@ -65,6 +68,11 @@ def _when_sklearn_imported(module: Any) -> None:
 def _is_outside() -> bool:
     """Tell whether this thread is outside of any fit."""
     return switch.enabled and not thread.depth
+
+
+def _concerns_us() -> bool:
+    """Tell whether a call sends parts of a fit, or may bring classes of the user's back."""
+    return switch.enabled and (thread.depth > 0 or has_classes_by_value())
 
 
 def _is_inside() -> bool:

@@ -32,7 +32,7 @@ __all__ = ["Children"]
 INTERVAL, LONGEST = 0.2, 2.0
 SHARE = 0.2
 #: Children that one transaction writes.
-BATCH = 500
+BATCH = 100
 
 
 class Children:
@@ -68,13 +68,14 @@ class Children:
         self._arrived: deque[tuple[Any, ...]] = deque()
         self._open: dict[int, Unit] = {}  # not over, or not written
         self._fresh: set[int] = set()  # of those, the ones with something new
-        self._run_ids: dict[int, str] = {}
+        self._runs: dict[int, RunInfo] = {}  # those that are written
         self._scores: dict[int, dict[str, float]] = {}  # mean test scores, by number
         # What children had that may have to be found in a table later.
         self._told: dict[int, tuple[tuple[float, ...], Mapping[str, str]]] = {}
-        self._best: float | None = None
+        self._best: tuple[int, float] | None = None  # its rung, its score
         #: When the last of them ended, in s since the epoch.
         self.last_end = 0.0
+        self._cut_off: set[int] = set()  # those that the end of the search ended
         self._done = 0
         self._failed = 0
         self._armed = False
@@ -153,22 +154,18 @@ class Children:
             units = [self._open[number] for number in sorted(self._open)]
             for unit in units:
                 if not unit.is_over:
+                    self._cut_off.add(unit.number)
                     unit.ending = ending
                     if ending is None:
                         unit.expected = len(unit.folds)
             summaries = self._summaries(units)
             rows = self._rows(results)
             ranks = self._ranks(results, rows)
-            earlier = self._run_ids.keys() - self._open.keys()
+            earlier = self._runs.keys() - self._open.keys()
             self._write(self._chosen(units, ranks), summaries, ranks)
             self._open.clear()
             self._fresh.clear()
-            now = now_ms()
-            self._send(
-                RunChange(self._run_ids[number], metrics=tuple(rank_metrics(number, ranks, now)))
-                for number in sorted(earlier)
-                if ranks
-            )
+            self._send_ranks(earlier, ranks)
             self._renumber(rows)
 
     def run_for(self, task: Any) -> RunInfo | None:
@@ -180,6 +177,8 @@ class Children:
             self._take_arrived()
             unit = self._open.get(place[0])
             if unit is None:
+                if place[0] in self._runs:
+                    return self._runs[place[0]]
                 unit = self._open[place[0]] = self._units.new(place[0], task)
             if unit.written is None:
                 self._write([unit], self._summaries([unit]), {})
@@ -194,11 +193,12 @@ class Children:
         """Return how many children there are so far."""
         with self._lock:
             self._take_arrived()
-            return len(self._open.keys() | self._run_ids.keys())
+            return len(self._open.keys() | self._runs.keys())
 
     def run_id(self, number: int) -> str | None:
         """Return the run of a child, once it is written."""
-        return self._run_ids.get(number)
+        info = self._runs.get(number)
+        return None if info is None else info.run_id
 
     def close(self, error: BaseException | None = None) -> None:
         """Take the bar away; its last line tells of all."""
@@ -207,7 +207,8 @@ class Children:
         self._progress.close(error)
 
     def _tell(self) -> None:
-        self._progress.update(self._done, self._units.total(), self._best, self._failed)
+        best = None if self._best is None else self._best[1]
+        self._progress.update(self._done, self._units.total(), best, self._failed)
 
     # -- how ------------------------------------------------------------------------------------
 
@@ -217,7 +218,7 @@ class Children:
             number, split, task, result, started, ended = self._arrived.popleft()
             unit = self._open.get(number)
             if unit is None:
-                if task is None or number in self._run_ids:
+                if task is None or number in self._runs:
                     continue
                 unit = self._open[number] = self._units.new(number, task)
             if result is None:
@@ -235,7 +236,7 @@ class Children:
         """Return the children to write at the end: all, or the best."""
         if self._keep is None:
             return units
-        first = next(iter(ranks.values()), {})
+        first = self._deciding("rank_test_", ranks) if ranks else {}
         whole = [unit for unit in units if unit.has_all_folds]
         best = sorted(whole, key=lambda unit: first.get(unit.number, math.inf))[: self._keep]
         return sorted(best, key=lambda unit: unit.number)
@@ -251,7 +252,7 @@ class Children:
             for unit in batch:
                 assert unit.info is not None
                 unit.written = len(unit.folds)
-                self._run_ids[unit.number] = unit.info.run_id
+                self._runs[unit.number] = unit.info
                 if unit.is_over:
                     del self._open[unit.number]
 
@@ -271,22 +272,30 @@ class Children:
     def _note(self, unit: Unit, summary: Summary) -> None:
         scores = {k: v for k, v in summary.metrics.items() if k.startswith("mean_test_")}
         self._scores[unit.number] = scores
-        self._done += 1
         self.last_end = max(self.last_end, unit.ended())
         if not self._units.is_numbered:
             self._told[unit.number] = _first_scores(unit), unit.params
+        if unit.number in self._cut_off:
+            return
+        self._done += 1
         if not scores or summary.error is not None:
             self._failed += 1
         else:
-            first = next(iter(scores.values()))
-            self._best = first if self._best is None else max(self._best, first)
+            score = unit.rung, self._deciding("mean_test_", scores)
+            self._best = score if self._best is None else max(self._best, score)
+
+    def _deciding(self, prefix: str, found: Mapping[str, Any]) -> Any:
+        """Return what is found under the scorer that decides, or under the first."""
+        return found.get(f"{prefix}{self._units.scorer}", next(iter(found.values())))
 
     # -- their places in the table of results ---------------------------------------------------
 
     def _rows(self, results: Results | None) -> dict[int, int]:
-        """Return the row of each child that has come in another order than the rows."""
-        if results is None or self._units.is_numbered:
+        """Return the row of each child whose number is another."""
+        if results is None:
             return {}
+        if self._units.is_numbered:
+            return _rows_of_last(len(self._scores), len(results.params or ()))
         numbers = sorted(self._told)
         found = results.rows_of(
             [self._told[number][0] for number in numbers],
@@ -317,20 +326,41 @@ class Children:
             ranks[name] = {number: float(places[score]) for number, score in scores.items()}
         return ranks
 
+    def _send_ranks(self, numbers: Iterable[int], ranks: Ranks) -> None:
+        """Give children that are written already their ranks."""
+        now = now_ms()
+        self._send(
+            RunChange(self._runs[number].run_id, metrics=tuple(rank_metrics(number, ranks, now)))
+            for number in sorted(numbers)
+            if any(number in column for column in ranks.values())
+        )
+
     def _renumber(self, rows: Mapping[int, int]) -> None:
         """Give each child the number of its row."""
         moved = {number: row for number, row in rows.items() if number != row}
         self._send(
-            self._scribe.renumbering(self._run_ids[number], row)
+            self._scribe.renumbering(self._runs[number].run_id, row)
             for number, row in moved.items()
-            if number in self._run_ids
+            if number in self._runs
         )
-        self._run_ids = {rows.get(n, n): run_id for n, run_id in self._run_ids.items()}
+        self._runs = {rows.get(n, n): info for n, info in self._runs.items()}
 
     def _send(self, changes: Iterable[RunChange]) -> None:
         listed = list(changes)
         for at in range(0, len(listed), BATCH):
             self._parent.store.write(*listed[at : at + BATCH])
+
+
+def _rows_of_last(count: int, rows: int) -> dict[int, int]:
+    """Return the rows of children that are more than the rows.
+
+    The search was fitted twice in one call, and its table is that of the last fit; the children of
+    the first come after the rows.
+    """
+    if not 0 < rows < count:
+        return {}
+    first = count - rows
+    return {number: (number - first) % count for number in range(count)}
 
 
 def _first_scores(unit: Unit) -> tuple[float, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
@@ -19,8 +20,8 @@ from skledger.tracking.model_uris import DIGESTS_TAG
 __all__ = ["Drawing", "draw_missing", "missing_pictures"]
 
 DIAGRAM_FILE = "estimator.html"
-#: A model larger than this, in bytes, is not loaded in the background to draw its diagram.
-LOAD_LIMIT = 32 * 1024 * 1024
+#: The models whose diagram is that of their run. A search's best estimator is in the search's.
+DRAWN_MODEL = re.compile(r"model(-\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +34,13 @@ class Drawing:
         Where the files go.
     pictures : dict
         The numbers behind each picture, by name.
-    model : LoggedModel or None
-        The stored model; its diagram is drawn from it, so that what the user does to the
-        estimator meanwhile does not show.
-    model_bytes : int
-        Its size.
-    skeleton : BaseEstimator or None
-        An unfitted clone, when no model is stored.
+    likeness : BaseEstimator or None
+        What stands for the estimator as it was when the fit ended.
     """
 
     place: Place
     pictures: dict[str, dict[str, Any]]
-    model: LoggedModel | None
-    model_bytes: int
-    skeleton: Any
+    likeness: Any
 
     def draw(self) -> None:
         """Draw everything."""
@@ -55,10 +49,8 @@ class Drawing:
                 with contain(f"the picture {name}"):
                     self._put(f"{name}.png", _png(picture))
         with contain("the diagram of the estimator"):
-            if self.model is not None and self.model_bytes <= LOAD_LIMIT:
-                self._put(DIAGRAM_FILE, _diagram_of(self.model))
-            elif self.skeleton is not None:
-                self._put(DIAGRAM_FILE, _diagram(self.skeleton))
+            if self.likeness is not None:
+                self._put(DIAGRAM_FILE, _diagram(self.likeness))
 
     def _put(self, name: str, content: bytes) -> None:
         self.place.artifacts.put_bytes(self.place.file_name(name), content)
@@ -131,6 +123,9 @@ def _missing(run: Run) -> Iterator[tuple[str, Callable[[], bytes]]]:
                 if f"{name}{suffix}.png" not in present:
                     yield f"{name}{suffix}.png", partial(_png, picture)
     for model in get_store().search_logged_models(run.info.run_id):
-        suffix = model.name.removeprefix("model")
-        if DIGESTS_TAG in model.tags and f"estimator{suffix}.html" not in present:
-            yield f"estimator{suffix}.html", partial(_diagram_of, model)
+        found = DRAWN_MODEL.fullmatch(model.name)
+        if found is None or DIGESTS_TAG not in model.tags:
+            continue
+        name = f"estimator{found[1] or ''}.html"
+        if name not in present:
+            yield name, partial(_diagram_of, model)

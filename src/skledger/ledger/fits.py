@@ -10,6 +10,7 @@ from skledger._guard import contain, failure_text, say, thread
 from skledger._writer import Job, writer
 from skledger.capture.candidates import is_search
 from skledger.capture.dataset import DataBefore, before_fit, shape_of
+from skledger.capture.likeness import likeness
 from skledger.capture.params import params_as_text
 from skledger.ledger import drawing
 from skledger.ledger.notes import FitNote, Noted
@@ -214,15 +215,13 @@ class FitLedger:
             note.records.set_tags({INCOMPLETE_TAG: why})
         return False
 
-    def save_model(
-        self, estimator: Any, note: FitNote, name: str = "model"
-    ) -> tuple[LoggedModel, int] | None:
+    def save_model(self, estimator: Any, note: FitNote, name: str = "model") -> LoggedModel | None:
         """Store a fitted model in a folder of its own; the run links to it when it is booked.
 
         Returns
         -------
-        tuple or None
-            The model and its size in bytes; None when it could not be stored.
+        LoggedModel or None
+            None when it could not be stored.
         """
         with contain(f"the model of {type(estimator).__name__}"):
             from skledger.models.folder import save_sklearn_model
@@ -239,8 +238,7 @@ class FitLedger:
             )
             tags = {DIGESTS_TAG: json.dumps(saved.digests)}
             _hint_local_modules(saved.local_modules)
-            described = describe_model(place, model_id, location, name, note.records, tags)
-            return described, saved.size_bytes
+            return describe_model(place, model_id, location, name, note.records, tags)
         return None
 
     def write_files(self, note: FitNote) -> None:
@@ -264,19 +262,11 @@ class FitLedger:
 
     def draw_later(self, estimator: Any, note: FitNote) -> None:
         """Leave the pictures and the diagram to the writer; it holds no data of the user's."""
-        skeleton = None
-        if note.records.model is None and not note.is_part:
+        shown = None
+        if not note.is_part:
             with contain("the diagram of the estimator"):
-                from sklearn.base import clone
-
-                skeleton = clone(estimator)
-        drawn = drawing.Drawing(
-            place=note.place,
-            pictures=note.records.pictures,
-            model=note.records.model,
-            model_bytes=note.records.model_bytes,
-            skeleton=skeleton,
-        )
+                shown = likeness(estimator)
+        drawn = drawing.Drawing(note.place, note.records.pictures, shown)
         writer.submit(Job(f"the pictures of {type(estimator).__name__}", drawn.draw))
 
 

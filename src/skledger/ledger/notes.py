@@ -60,9 +60,7 @@ class FitNote:
 
     def save_model_of(self, ledger: FitLedger, estimator: Any) -> None:
         """Store the model of the fit."""
-        saved = ledger.save_model(estimator, self)
-        if saved is not None:
-            self.records.model, self.records.model_bytes = saved
+        self.records.model = ledger.save_model(estimator, self)
 
     def last_end(self) -> float:
         """Return when the last part of the call ended, in s since the epoch."""

@@ -56,8 +56,6 @@ class Records:
         The numbers behind each picture, by its name.
     model : LoggedModel or None
         The model, already on disk.
-    model_bytes : int
-        Its size.
     replaced_models : tuple of str
         Earlier models that it takes the place of.
     best_model : LoggedModel or None
@@ -74,7 +72,6 @@ class Records:
     files: dict[str, bytes] = field(default_factory=dict)
     pictures: dict[str, dict[str, Any]] = field(default_factory=dict)
     model: LoggedModel | None = None
-    model_bytes: int = 0
     replaced_models: tuple[str, ...] = ()
     best_model: LoggedModel | None = None
     steps: list[Metric] = field(default_factory=list)

@@ -50,6 +50,8 @@ class SearchUnits:
         self.estimator = search.estimator
         self.texts = ParamTexts(self.estimator)
         self.is_numbered = False
+        refit = getattr(search, "refit", None)
+        self.scorer = refit if isinstance(refit, str) else None
         self._search = search
         self._rounds: dict[object, tuple[int, dict[str, str]]] = {}
         self._others: dict[object, bool] = {}
@@ -106,7 +108,8 @@ class SearchUnits:
         if task.candidate is None:
             return Unit(number, self.texts.of_estimator(task.estimator), None)
         params = self.texts.of(task.params or {})
-        return Unit(number, _beside(params, rung), task.split[1] if task.split else None)
+        folds = task.split[1] if task.split else None
+        return Unit(number, _beside(params, rung), folds, rung=int(rung.get("iter", 0)))
 
     def number_of(self, round_: object) -> int | None:
         """Return the candidate of a round that is one."""
@@ -255,9 +258,7 @@ class SearchNote(FitNote):
         self.save_model_of(ledger, call.estimator)
         best = getattr(call.estimator, "best_estimator_", None)
         if best is not None:
-            saved = ledger.save_model(best, self, "best_estimator")
-            if saved is not None:
-                self.records.best_model = saved[0]
+            self.records.best_model = ledger.save_model(best, self, "best_estimator")
 
     def end_early(self, ending: Ending) -> None:
         """Book the candidates so far: the process is about to go."""

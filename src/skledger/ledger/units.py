@@ -77,6 +77,8 @@ class Unit:
         Folds that are in the store; None before its run is.
     is_past : bool
         Whether it is known from a table only: its times are then reckoned from durations.
+    rung : int
+        Of a halving search: scores of a higher one are of more data, and count before others.
     """
 
     number: int
@@ -87,6 +89,7 @@ class Unit:
     info: RunInfo | None = None
     written: int | None = None
     is_past: bool = False
+    rung: int = 0
 
     @property
     def has_all_folds(self) -> bool:
@@ -121,6 +124,8 @@ class Units(Protocol):
     is_numbered: bool
     #: Whether one is better than another.
     is_ranked: bool
+    #: The scorer that decides which, when it is not the first.
+    scorer: str | None
 
     def place_of(self, task: Any) -> tuple[int, int] | None:
         """Return the number of the child and of the fold; None for a task to leave alone.

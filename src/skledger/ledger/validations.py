@@ -13,6 +13,7 @@ from skledger._guard import contain
 from skledger._sigterm import ending_on_sigterm
 from skledger._writer import writer
 from skledger.capture.candidates import Fold, ParamTexts, Summary, read_fold, summarise
+from skledger.capture.homecoming import comes_home
 from skledger.capture.params import params_as_text
 from skledger.capture.validation import (
     Step,
@@ -65,6 +66,7 @@ class FoldUnits:
     tag = "skledger.fold"
     is_numbered = True
     is_ranked = False
+    scorer: str | None = None
 
     def __init__(self, estimator: Any) -> None:
         self.estimator = estimator
@@ -135,7 +137,8 @@ class ValidationNote(FitNote):
         """Have the searches of tasks in other processes brought home, if there are some."""
         if call.method in SCORED and any(searches_in(call.estimator)):
             self._searches = PastSearches(ledger, call, self.run_for)
-            self.wants_estimators = not call.arguments.get("return_estimator")
+            if not call.arguments.get("return_estimator"):
+                self.wants_estimators = comes_home(call.estimator)
 
     def forget(self) -> None:
         """Let the process end as it likes; a Ctrl-C while we booked leaves no fold RUNNING."""
