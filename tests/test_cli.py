@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import sqlite3
@@ -302,17 +303,88 @@ def test_a_narrow_terminal_keeps_the_metric_that_most_runs_have():
     assert "0.625" in named[1]
 
 
+SCORES = {"best_cv_score": 0.5, "mean_test_score": 0.5, "training_score": 0.5, "fit_seconds": 1}
+OWN = [f"own_{number:02d}" for number in range(12)]
+
+
+def test_a_pipe_has_every_metric_that_the_user_logged(cli):
+    """However many they are, and however many scores of searches and fits stand before them."""
+    book("fit", metrics=SCORES, tags={"estimator_name": "SVC"})
+    book("mine", metrics=dict.fromkeys(OWN, 1.5))
+    result = cli("runs")
+    head, mine, _ = result.stdout.splitlines()
+    assert head.split()[6:] == [*list(SCORES)[:3], *OWN]
+    assert mine.count("1.5") == len(OWN)
+    assert result.stderr == ""
+
+
+def test_metrics_of_autologging_are_not_taken_for_the_users(cli, autolog, binary):
+    """A fit, a search and a cross-validation in the user's run, who logs similar names."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_validate
+
+    model = LogisticRegression(solver="liblinear")
+    own = {"test_accuracy": 0.5, "training_loss": 0.25, "mean_absolute_deviation": 0.125}
+    with skledger.start_run(run_name="mine"):
+        model.fit(*binary)
+        model.fit(*binary)
+        cross_validate(model, *binary, cv=2)
+        GridSearchCV(model, {"C": [1.0, 2.0]}, cv=2).fit(*binary)
+        skledger.log_metrics(own)
+    cross_validate(model, *binary, cv=2, scoring=["accuracy", "f1"], return_train_score=True)
+    cross_val_predict(model, *binary, cv=2)
+    with skledger.start_run(run_name="by hand"):
+        skledger.log_metrics({"fit_seconds": 7, "mean_absolute_error": 0.5})
+    shown = cli("runs").output.splitlines()[0].split()[7:]
+    telling = ["best_cv_score", "mean_test_score", "training_score"]
+    assert shown[:3] == telling
+    assert sorted(shown[3:]) == sorted([*own, "fit_seconds", "mean_absolute_error"])
+
+
+def test_the_duration_of_fits_is_not_shown_twice(cli):
+    """``fit_seconds`` fills no free column: ``duration`` tells it."""
+    book("clusters", metrics={"fit_seconds": 1.5}, tags={"estimator_name": "KMeans"})
+    head = cli("runs").output.splitlines()[0]
+    assert "duration" in head
+    assert "fit_seconds" not in head
+    assert "fit_seconds" in cli("runs", "--order-by", "metrics.fit_seconds").output
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
+def test_a_terminal_names_the_columns_it_has_no_room_for():
+    """A wide one shows all; a narrow one says how many are missing, which, and what to do."""
+    for number in range(2):
+        book(f"fit-{number}", metrics=SCORES, tags={"estimator_name": "SVC"})
+    book("mine", metrics={"profit": 2.5, "own_loss": 0.5})
+    wide = on_terminal(220, "runs")
+    assert wide[0].split()[6:] == [*list(SCORES)[:3], "profit", "own_loss"]
+    assert "Left out" not in "".join(wide)
+    lines = on_terminal(100, "runs")
+    assert "profit" in lines[0]
+    told = " ".join(line.strip() for line in lines[4:])
+    found = re.search(r"Left out: (\d) columns? \((.*)\); .* wider terminal.* less -S", told)
+    shown = tuple(title.rstrip("…") for title in lines[0].split())
+    missing = {title for title in wide[0].split() if not title.startswith(shown)}
+    assert missing
+    assert int(found[1]) == len(missing)
+    assert {*found[2].split(", ")} == missing
+    book("many", metrics=dict.fromkeys(OWN, 1.5))
+    told = " ".join(on_terminal(60, "runs"))
+    assert re.search(r"Left out: 1\d columns \((\S+, ){8}\.\.\.\)", told)
+
+
 def test_a_table_tells_how_many_runs_it_leaves_out(cli):
     """Twenty unless told; how many more there are goes to the standard error."""
     for number in range(23):
         book(f"run-{number}", metrics={"m": number})
     result = cli("runs")
     assert len(result.stdout.splitlines()) == 21
-    assert result.stderr == "The first 20; there are 3 more: -n shows them.\n"
-    assert "there are 2 more" in cli("runs", "--filter", "metrics.m > 0").stderr
+    assert result.stderr == "Shown: 20 of 23 runs; -n shows more.\n"
+    assert "20 of 22 runs" in cli("runs", "--filter", "metrics.m > 0").stderr
+    assert cli("runs", "-n", 1).stderr == "Shown: 1 of 23 runs; -n shows more.\n"
     assert cli("runs", "-n", 23).stderr == ""
     if os.name != "nt":
-        assert "there are 3 more" in "".join(on_terminal(80, "runs"))
+        assert "20 of 23 runs" in "".join(on_terminal(80, "runs"))
 
 
 def test_json_and_csv_hold_all_runs_unless_limited(cli):
@@ -541,6 +613,33 @@ def test_an_ambiguous_reference_lists_the_runs(cli):
         message = cli("show", reference, code=1).stderr
         assert "abc0" + "a" * 28 in message
         assert "abc0" + "b" * 28 in message
+
+
+def test_a_name_of_several_runs_is_told_from_the_beginning_of_an_identifier(cli):
+    """A name cannot be continued: the identifiers are listed, with the parents."""
+    for name in ("search-a", "search-b"):
+        with skledger.start_run(run_name=name):
+            book("SVC-0", nested=True)
+    message = cli("show", "SVC-0", code=1).stderr
+    assert "2 runs are named 'SVC-0'; give the identifier of one:" in message
+    assert re.search(r"^  [0-9a-f]{32}  .*  of search-a$", message, re.MULTILINE)
+    assert re.search(r"^  [0-9a-f]{32}  .*  of search-b$", message, re.MULTILINE)
+    for ending in "ab":
+        book_as("abc0" + ending * 28)
+    message = cli("show", "abc", code=1).stderr
+    assert "More than one run begins with 'abc'; give more of it:" in message
+
+
+def test_where_very_many_runs_have_a_name_the_command_that_lists_them_is_told(cli):
+    """It works as it is printed."""
+    with skledger.start_run(run_name="search"):
+        for _ in range(12):
+            book("it's", nested=True)
+    message = cli("show", "it's", code=1).stderr
+    assert "More than 10 runs are named" in message
+    command = re.search(r"all: (.*)$", message, re.MULTILINE)[1]
+    arguments = shlex.split(command)[1:]
+    assert len(cli(*arguments).stdout.splitlines()) == 13
 
 
 @pytest.mark.parametrize("reference", ["nope", "f" * 32, "", "it's", "abc%", "_"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import time
 import warnings
 from pathlib import Path
@@ -20,6 +21,8 @@ from skledger.tracking.context import process_identity
 from skledger.tracking.entities import Metric, RunChange, RunInfo, as_params, as_tags
 from skledger.tracking.names import new_run_id, now_ms
 from skledger.tracking.session import get_store
+
+DOCS = (Path(__file__).parent.parent / "docs" / "cli.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -136,7 +139,7 @@ def test_a_filter_lists_children_when_no_other_run_matches():
     assert len(whole.stdout.splitlines()) == 8
     assert whole.stderr == ""
     cut = invoke("runs", "--filter", "params.kernel = 'rbf'", "-n", 1).stderr
-    assert "The first 1; there are 1 more" in cut
+    assert "Shown: 1 of 2 runs" in cut
 
 
 def test_an_order_sorts_children_in_when_only_they_have_its_key():
@@ -248,6 +251,83 @@ def test_several_scorers_have_a_column_each(quiet_autolog, binary):
     assert first > second
 
 
+def test_several_searches_in_a_run_have_a_table_each(quiet_autolog, binary):
+    """Headed by the search, with its own params, scorers and numbers."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
+    from sklearn.svm import SVC
+
+    with skledger.start_run(run_name="mine") as run:
+        model = LogisticRegression(solver="liblinear")
+        GridSearchCV(model, {"C": [0.1, 1.0, -1.0]}, cv=2).fit(*binary)
+        scoring = {"auc": "roc_auc", "acc": "accuracy"}
+        RandomizedSearchCV(
+            SVC(), {"gamma": [1e-4, 1e-3]}, n_iter=2, cv=2, scoring=scoring, refit="auc"
+        ).fit(*binary)
+    output = invoke("show", "mine").output
+    head, *lines = section(output, "Candidates of GridSearchCV (fit 1), the best first: 3")
+    assert head.split() == ["run", "candidate", "C", "test_score", "fit", "time", "status"]
+    assert sorted(line.split()[1] for line in lines[:3]) == ["0", "1", "2"]
+    assert lines[3] == "1 failed: InvalidParameterError (1)"
+    head, *lines = section(output, "Candidates of RandomizedSearchCV (fit 2), the best first: 2")
+    assert head.split()[:5] == ["run", "candidate", "gamma", "test_auc", "test_acc"]
+    assert sorted(line.split()[1] for line in lines) == ["0", "1"]
+    best = get_store().get_run(run.info.run_id).data.tags["skledger.best_run-2"]
+    assert lines[0].startswith(best[:8])
+    top = invoke("show", "mine", "--top", 1).output
+    assert "(fit 1), the best first: 1 of 3" in top
+    assert "(fit 2), the best first: 1 of 2" in top
+    shown = json.loads(invoke("show", "mine", "--json").output)["candidates"]
+    assert [each["tags"]["skledger.fit"] for each in shown] == ["1", "1", "1", "2", "2"]
+
+
+def test_a_second_search_that_is_going_on_is_not_taken_for_the_first():
+    """Its class and its params are not booked yet; the progress is its own."""
+    tags = {"estimator_name": "GridSearchCV", "skledger.fits": "2"}
+    given = {"param_grid": "{'C': [1, 2]}"}
+    run = make("mine", tags=tags, params=given, metrics={"fit_seconds": 1}, status="RUNNING")
+    (parent,) = write(run)
+    write(*(candidate(parent, n, 0.9, tags={"skledger.fit": 1}) for n in range(2)))
+    write(*(candidate(parent, n, 0.25, tags={"skledger.fit": 2}) for n in range(3)))
+    output = invoke("show", parent).output
+    assert "Candidates of GridSearchCV (fit 1), the best first: 2" in output
+    assert "Candidates of fit 2, the best first: 3" in output
+    assert "progress    3 candidates, best score 0.25" in output
+
+
+def test_one_search_after_other_fits_of_a_run_has_the_plain_title(quiet_autolog, binary):
+    """There is nothing to tell it from; what another fit was given is not among its params."""
+    from sklearn.linear_model import LogisticRegression
+
+    with skledger.start_run(run_name="mine"):
+        LogisticRegression(solver="liblinear").fit(*binary)
+        grid([1.0, 2.0], binary)
+    head, *lines = section(invoke("show", "mine").output, "Candidates, the best first: 2")
+    assert head.split()[:4] == ["run", "candidate", "C", "test_score"]
+    assert len(lines) == 2
+
+
+def test_the_documented_way_to_the_best_candidates_lists_candidates_only(quiet_autolog, binary):
+    """Folds of a nested cross-validation and other cross-validations stay out."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV, cross_val_score
+
+    model = LogisticRegression(solver="liblinear")
+    cross_val_score(GridSearchCV(model, {"C": [0.001, 1.0]}, cv=2), *binary, cv=2)
+    cross_val_score(model, *binary, cv=2)
+    grid([0.001, 1.0, 2.0], binary)
+    documented = re.findall(r"^skledger (runs .*skledger\.candidate.*)$", DOCS, re.MULTILINE)
+    assert len(documented) == 1
+    arguments = shlex.split(documented[0])
+    head, *lines = invoke(*arguments).stdout.splitlines()
+    assert head.split()[2] == "parent"
+    assert len(lines) == 7
+    assert all(line.split()[1].startswith("LogisticRegression-") for line in lines)
+    assert not any("cross_val_score" in line.split()[2] for line in lines)
+    scores = [float(line.split()[-1]) for line in lines]
+    assert scores == sorted(scores, reverse=True)
+
+
 def test_a_halving_search_shows_its_rungs(quiet_autolog, binary):
     """Two more columns, and the last rung first."""
     from sklearn.experimental import enable_halving_search_cv  # noqa: F401
@@ -300,6 +380,39 @@ def test_show_a_cross_validation(quiet_autolog, binary):
     assert len(whole) == 15
     if os.name != "nt":
         assert sum("fold " in line for line in on_terminal(24, "show", "last")) == 2
+
+
+def test_without_all_of_its_folds_a_cross_validation_has_no_mean():
+    """Nor a deviation: a failed fold, or one that is running or was killed, is not made up for."""
+    now = now_ms()
+    for status in ("FINISHED", "RUNNING", "KILLED"):
+        tags = {"skledger.function": "cross_validate"}
+        run = make(f"cv-{status}", tags=tags, params={"cv": "3"}, status=status)
+        write(run)
+        scores = [Metric(key, 0.5, now, fold) for key in ("test_a", "test_b") for fold in (0, 2)]
+        write(RunChange(run.run_id, metrics=tuple(scores)))
+        lines = section(invoke("show", run.run_id).output, "Folds")
+        assert [line.split()[0] for line in lines] == ["fold", "0", "2"]
+        write(RunChange(run.run_id, metrics=(Metric("mean_test_b", 0.5, now),)))
+        lines = section(invoke("show", run.run_id).output, "Folds")
+        assert [line.split() for line in lines[2:]] == [["2", "0.5", "0.5"], ["mean", "0.5"]]
+
+
+def test_a_cross_validation_with_a_failed_fold_has_no_empty_lines(quiet_autolog, binary):
+    """What scikit-learn scores NaN leaves no mean."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import cross_validate
+
+    class FailsOnce(LogisticRegression):
+        def fit(self, X, y):
+            if not (X == binary[0][0]).all(axis=1).any():
+                raise ValueError("not this one")
+            return super().fit(X, y)
+
+    cross_validate(FailsOnce(solver="liblinear"), *binary, cv=3)
+    lines = section(invoke("show", "last").output, "Folds")
+    assert [line.split()[0] for line in lines] == ["fold", "1", "2"]
+    assert all(len(line.split()) == 2 for line in lines)
 
 
 def test_show_curves(quiet_autolog, binary):

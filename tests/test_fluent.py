@@ -213,6 +213,47 @@ def test_search_runs_is_a_frame_with_mlflows_columns():
         skledger.search_runs(output_format="csv")
 
 
+@pytest.mark.parametrize("given", [-1, "x", 2.5, True, None, float("nan")])
+def test_search_runs_refuses_a_number_of_runs_that_is_none(given):
+    """Neither an empty answer nor an exception of Python's: what was given, what is expected."""
+    with pytest.raises(InvalidParameterError, match="max_results must be a whole number") as raised:
+        skledger.search_runs(max_results=given)
+    assert repr(given) in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["experiment_ids", "experiment_names", "order_by"])
+def test_search_runs_refuses_a_text_where_it_takes_a_list(name):
+    """Its letters are not taken for identifiers or names; the message shows what to write."""
+    with pytest.raises(
+        InvalidParameterError, match=f"{name} must be a list.*write \\['Default'\\]"
+    ):
+        skledger.search_runs(**{name: "Default"})
+    with pytest.raises(InvalidParameterError, match=f"{name} must be a list"):
+        skledger.search_runs(**{name: ""})
+    with pytest.raises(InvalidParameterError, match=f"{name} must be a list.*got 7"):
+        skledger.search_runs(**{name: 7})
+
+
+def test_search_runs_takes_what_is_as_good_as_a_list_or_a_number():
+    """Tuples, arrays, generators; whole numbers of NumPy; none at all."""
+    for _ in range(3):
+        with skledger.start_run() as run:
+            pass
+    ids = [run.info.experiment_id]
+    for several in (tuple(ids), np.array(ids), (each for each in ids)):
+        assert len(skledger.search_runs(experiment_ids=several)) == 3
+    assert len(skledger.search_runs(experiment_names=(each for each in ["Default"]))) == 3
+    assert len(skledger.search_runs(max_results=np.int64(2))) == 2
+    assert len(skledger.search_runs(max_results=0)) == 0
+
+
+@pytest.mark.parametrize("given", [1.5, "all", True, False])
+def test_max_tuning_runs_is_a_whole_number(given):
+    """A fraction is a number, too, but not one of candidates; nor is True."""
+    with pytest.raises(InvalidParameterError, match=f"is a whole number or None, not {given!r}"):
+        skledger.autolog(max_tuning_runs=given)
+
+
 def test_artifacts_of_every_kind(tmp_path):
     """Files, folders, texts, dictionaries and figures."""
     from matplotlib.figure import Figure

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from _polling import CANDIDATE_TAG, PARENT_TAG
+from joblib import parallel_config
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.datasets import make_classification
 from sklearn.ensemble import RandomForestClassifier
@@ -947,3 +948,50 @@ def test_the_best_by_the_scorer_that_decides():
     (child,) = [run for run in everything() if parent_of(run)]
     assert child.data.params["max_depth"] == str(search.best_params_["max_depth"])
     assert child.data.metrics["mean_test_acc"] == search.best_score_
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_what_a_scorer_logs(n_jobs):
+    """It goes to the run of the search; a nested run is its child; nothing stays active."""
+
+    def scorer(estimator, X, y):
+        skledger.log_metric("mine", 1.5)
+        skledger.log_param("criterion", "mine")
+        with skledger.start_run(nested=True, run_name="inner"):
+            skledger.log_metric("deep", 2.5)
+        return estimator.score(X, y)
+
+    search = GridSearchCV(tree(), DEPTHS, cv=2, scoring=scorer, refit=False)
+    with skledger.autolog(), parallel_config("threading", n_jobs=n_jobs):
+        search.fit(X, y)
+    assert skledger.active_run() is None
+    top = top_run()
+    assert top.info.status == "FINISHED"
+    assert top.data.metrics["mine"] == 1.5
+    assert top.data.params["criterion"] == "mine"
+    inner = [run for run in everything() if run.info.run_name == "inner"]
+    assert len(inner) == 6
+    assert {parent_of(run) for run in inner} == {top.info.run_id}
+    assert all(run.data.metrics["deep"] == 2.5 for run in inner)
+
+
+def test_what_a_fit_logs():
+    """An estimator that logs while it is trained logs to its own run."""
+
+    class Tells(DecisionTreeClassifier):
+        def fit(self, X, y):
+            for step in range(3):
+                skledger.log_metric("loss", 1.0 / (1 + step), step=step)
+            skledger.set_tag("phase", "done")
+            skledger.log_param("rows", len(X))
+            return super().fit(X, y)
+
+    with skledger.autolog():
+        Tells(max_depth=2).fit(X, y)
+    (run,) = everything()
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics["loss"] == pytest.approx(1 / 3)
+    assert run.data.metrics["training_score"] > 0.5
+    assert run.data.tags["phase"] == "done"
+    assert run.data.params["rows"] == str(len(X))
+    assert run.data.params["criterion"] == "gini"

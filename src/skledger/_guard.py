@@ -187,6 +187,8 @@ class _Thread(threading.local):
         Who is told of the tasks of cross-validation that this call sends out.
     nest : tuple or None
         What a search that is fitted now belongs to: who is told of the outer tasks, and the task.
+    place : object or None
+        Where the call is booked, for what the user logs inside it.
     births : int
         Estimator classes being created in this thread.
     """
@@ -196,16 +198,19 @@ class _Thread(threading.local):
     muted: bool = False
     births: int = 0
     warned: list[Any] | None = None
+    place: Any = None
     tasks: Any = None
     nest: tuple[Any, Any] | None = None
 
     def save(self) -> tuple[Any, ...]:
         """Return the state that a call inside this one takes over, for `restore`."""
-        return self.depth, self.warned, self.failures, self.muted, self.tasks, self.nest
+        place, tasks, nest = self.place, self.tasks, self.nest
+        return self.depth, self.warned, self.failures, self.muted, place, tasks, nest
 
     def restore(self, state: tuple[Any, ...]) -> None:
         """Take a state that was saved, in this thread or in another."""
-        self.depth, self.warned, self.failures, self.muted, self.tasks, self.nest = state
+        self.depth, self.warned, self.failures, self.muted = state[:4]
+        self.place, self.tasks, self.nest = state[4:]
 
 
 switch = Switch()

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from skledger.cli._finding import PARENT_TAG, all_experiments
-from skledger.cli._ranking import CANDIDATE_TAG, Counts, children_of, count_children, total
-from skledger.tracking.entities import Run, ViewType
+from skledger.cli._ranking import (
+    CANDIDATE_TAG,
+    FIT_TAG,
+    Counts,
+    children_of,
+    count_children,
+    number_of,
+    total,
+)
+from skledger.tracking.entities import Run, RunData, ViewType
 from skledger.tracking.session import get_store
 
-__all__ = ["Below", "Branch", "look_below"]
+__all__ = ["Below", "Branch", "Search", "look_below"]
 
 _ARE_CANDIDATES = f"tags.`{CANDIDATE_TAG}` IS NOT NULL"
 _ARE_OTHERS = f"tags.`{CANDIDATE_TAG}` IS NULL"
@@ -39,6 +47,36 @@ class Branch:
 
 
 @dataclass(slots=True)
+class Search:
+    """A search, and the best of its candidates.
+
+    Parameters
+    ----------
+    run : Run
+        The run it is booked in; of a run of the user's with several fits, what belongs to it.
+    fit : int
+        Which fit of the user's run it is, from 1; 0 in a run of its own.
+    counts : Counts
+        How many candidates it has, by status.
+    candidates : list of Run
+        The best of them.
+    errors : dict of str to int
+        Of those that failed, how many did by each type of error.
+    """
+
+    run: Run
+    fit: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+    candidates: list[Run] = field(default_factory=list)
+    errors: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The class of the search; empty while that is not booked."""
+        return self.run.data.tags.get("estimator_name", "")
+
+
+@dataclass(slots=True)
 class Below:
     """What stands under a run.
 
@@ -46,12 +84,8 @@ class Below:
     ----------
     counts : Counts
         How many children it has, by status.
-    candidates : list of Run
-        The best of its candidates.
-    candidate_counts : Counts
-        How many candidates it has, by status.
-    errors : dict of str to int
-        Of the candidates that failed, how many did by each type of error.
+    searches : list of Search
+        The searches that candidates of it are of, in the order in which they began.
     branches : list of Branch
         Its other children.
     hidden : int
@@ -59,9 +93,7 @@ class Below:
     """
 
     counts: Counts
-    candidates: list[Run] = field(default_factory=list)
-    candidate_counts: Counts = field(default_factory=dict)
-    errors: dict[str, int] = field(default_factory=dict)
+    searches: list[Search] = field(default_factory=list)
     branches: list[Branch] = field(default_factory=list)
     hidden: int = 0
 
@@ -74,36 +106,69 @@ def look_below(run: Run, most: int | None) -> Below | None:
     run : Run
         The run.
     most : int or None
-        How many candidates, and children of each run, are needed; None: all.
+        How many candidates of each search, and children of each run, are needed; None: all.
     """
     ids = [each.experiment_id for each in all_experiments(ViewType.ALL)]
     mine = f"tags.`{PARENT_TAG}` = '{run.info.run_id}'"
     below = Below(count_children(ids, mine).get(run.info.run_id, {}))
     if not below.counts:
         return None
-    _find_candidates(below, run, ids, mine, most)
-    if total(below.counts) > total(below.candidate_counts):
+    below.searches = _searches(run, ids, f"{mine} AND {_ARE_CANDIDATES}", most)
+    if total(below.counts) > sum(total(each.counts) for each in below.searches):
         top = Branch(run)
         _find_branches(top, ids, most)
         below.branches, below.hidden = top.branches, top.hidden
     return below
 
 
+def _searches(run: Run, ids: Sequence[str], mine: str, most: int | None) -> list[Search]:
+    """Return the searches of a run; in one of the user's there may be several."""
+    fits = {fit or "" for fit, _ in get_store().count_runs(ids, mine, tag=FIT_TAG)}
+    found = []
+    for fit in sorted(fits, key=lambda each: (number_of(each), each)):
+        quoted = fit.replace("'", "''")
+        its = f"tags.`{FIT_TAG}` = '{quoted}'" if fit else f"tags.`{FIT_TAG}` IS NULL"
+        search = Search(_part_of(run, number_of(fit)), number_of(fit))
+        _find_candidates(search, ids, mine, its, most)
+        found.append(search)
+    return found
+
+
 def _find_candidates(
-    below: Below, run: Run, ids: Sequence[str], mine: str, most: int | None
+    search: Search, ids: Sequence[str], mine: str, its: str, most: int | None
 ) -> None:
-    counts: dict[str, int] = {}
-    found = get_store().count_runs(ids, f"{mine} AND {_ARE_CANDIDATES}", tag="skledger.error.type")
+    counts = search.counts
+    found = get_store().count_runs(ids, f"{mine} AND {its}", tag="skledger.error.type")
     for (error, status), count in found.items():
         counts[status] = counts.get(status, 0) + count
         if status == "FAILED":
             # The type stands without its module where it was raised in this process.
             kind = (error or "unknown").rpartition(".")[2]
-            below.errors[kind] = below.errors.get(kind, 0) + count
-    below.candidate_counts = counts
-    if counts:
-        every = children_of(ids, [run], {run.info.run_id: counts}, most, _ARE_CANDIDATES)
-        below.candidates = every[run.info.run_id][:most]
+            search.errors[kind] = search.errors.get(kind, 0) + count
+    run_id = search.run.info.run_id
+    condition = f"{_ARE_CANDIDATES} AND {its}"
+    every = children_of(ids, [search.run], {run_id: counts}, most, condition)
+    search.candidates = every[run_id][:most]
+
+
+def _part_of(run: Run, fit: int) -> Run:
+    """Return a run of the user's as one of its fits booked it: by the plain names.
+
+    A further fit has its number behind the names that were taken, the rest as the first has.
+    """
+    if fit < 2:
+        return run
+    ending = f"-{fit}"
+    if f"fit_seconds{ending}" not in run.data.metrics:
+        # It is not booked yet: what stands under the plain names is of other fits.
+        return replace(run, data=RunData())
+
+    def plain(held: Mapping[str, str]) -> dict[str, str]:
+        own = {key.removesuffix(ending): v for key, v in held.items() if key.endswith(ending)}
+        return {**held, **own}
+
+    data = run.data
+    return replace(run, data=replace(data, params=plain(data.params), tags=plain(data.tags)))
 
 
 def _find_branches(top: Branch, ids: Sequence[str], most: int | None) -> None:

@@ -13,7 +13,7 @@ from skledger.cli._finding import ID_LENGTH
 from skledger.cli._fitting import Column, fitted_table
 from skledger.cli._printing import cell, console, one_line, seconds_text, spread_text
 from skledger.cli._process import status_text
-from skledger.cli._ranking import CANDIDATE_TAG, scorers
+from skledger.cli._ranking import CANDIDATE_TAG, FITS_TAG, scorers
 from skledger.tracking.entities import Run
 
 __all__ = ["candidates_table", "searched_params"]
@@ -118,7 +118,9 @@ def searched_params(search: Run, candidates: Sequence[Run]) -> list[str]:
     quoted = [key for value in spaces for key in re.findall(r"'([^'\\]+)'\s*:", value)]
     best = [key.removeprefix("best_") for key in given if key.startswith("best_")]
     named = [key for key in dict.fromkeys((*quoted, *best)) if key in held]
-    if named:
-        return named
     values = {key: {run.data.params.get(key) for run in candidates} for key in held}
+    if named:
+        # Of a run with several fits, others may have been given them.
+        varied = [key for key in named if len(values[key]) > 1]
+        return (varied if FITS_TAG in search.data.tags else []) or named
     return [key for key in held if key not in _RUNG and len(values[key]) > 1]

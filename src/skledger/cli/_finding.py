@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import click
 
-from skledger.cli._printing import clock
+from skledger.cli._invoked import skledger_command
+from skledger.cli._printing import cell, clock
 from skledger.errors import InvalidParameterError, NotFoundError, StoreError
 from skledger.tracking.entities import Experiment, Run, ViewType
 from skledger.tracking.frames import find_runs
@@ -146,8 +148,7 @@ def find_run(reference: str) -> Run:
         if not found:
             raise NotFoundError(f"There are no runs in {get_tracking_uri()} yet. {MISSING}")
         return _whole(found[0])
-    quoted = reference.replace("'", "''")
-    found = _search(f"run_name = '{quoted}'", _AMBIGUOUS_SHOWN + 1)
+    found = _search(f"run_name = {_quoted(reference)}", _AMBIGUOUS_SHOWN + 1)
     if not found and re.fullmatch(r"[0-9a-fA-F]+", reference):
         found = _search(f"run_id LIKE '{reference.lower()}%'", _AMBIGUOUS_SHOWN + 1)
     if not found:
@@ -171,11 +172,37 @@ def _whole(run: Run) -> Run:
 
 
 def _ambiguous(reference: str, found: list[Run]) -> str:
-    shown = [
-        f"  {run.info.run_id}  {clock(run.info.start_time)}  {run.info.run_name}"
-        for run in found[:_AMBIGUOUS_SHOWN]
-    ]
-    if len(found) > _AMBIGUOUS_SHOWN:
-        shown.append("  ...")
+    """Say that several runs have a name, or begin with an identifier; list them."""
+    is_name = found[0].info.run_name == reference
+    shown = []
+    for run in found[:_AMBIGUOUS_SHOWN]:
+        behind = _of_parent(run) if is_name else f"  {run.info.run_name}"
+        shown.append(f"  {run.info.run_id}  {clock(run.info.start_time)}{cell(behind).plain}")
     several = "\n".join(shown)
-    return f"{reference!r} stands for more than one run; give more of the identifier:\n{several}"
+    if not is_name:
+        more = "\n  ..." if len(found) > _AMBIGUOUS_SHOWN else ""
+        return f"More than one run begins with {reference!r}; give more of it:\n{several}{more}"
+    many = f"{len(found)}"
+    if len(found) > _AMBIGUOUS_SHOWN:
+        many = f"More than {_AMBIGUOUS_SHOWN}"
+        condition = f'"run_name = {_quoted(reference)}"'
+        if re.search(r'["$`\\!]', reference):
+            condition = shlex.quote(condition[1:-1])
+        several += f"\n  ...; all: {skledger_command()} runs --children --filter {condition}"
+    return f"{many} runs are named {reference!r}; give the identifier of one:\n{several}"
+
+
+def _of_parent(run: Run) -> str:
+    """Return which run a run is a child of."""
+    run_id = run.data.tags.get(PARENT_TAG)
+    if run_id is None:
+        return ""
+    try:
+        return f"  of {get_store().get_run(run_id).info.run_name}"
+    except NotFoundError:
+        return f"  of {run_id}"
+
+
+def _quoted(text: str) -> str:
+    """Return a text as a filter has it."""
+    return "'" + text.replace("'", "''") + "'"

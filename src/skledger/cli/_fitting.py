@@ -11,7 +11,7 @@ from rich.text import Text
 
 from skledger.cli._printing import console
 
-__all__ = ["GAP", "Column", "fitted_table"]
+__all__ = ["GAP", "Column", "fit_table", "fitted_table"]
 
 #: Blanks between two columns.
 GAP = 2
@@ -63,6 +63,13 @@ def fitted_table(
     indent : int, default=0
         How far from the terminal's edge it will stand.
     """
+    return fit_table(columns, lines, indent)[0]
+
+
+def fit_table(
+    columns: Sequence[Column], lines: Sequence[Sequence[Text]], indent: int = 0
+) -> tuple[Table, list[str]]:
+    """Return the same table, and the titles of the columns that had no room."""
     where = console()
     widths = _fitted(columns, lines, where.width - indent) if where.is_terminal else {}
     table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
@@ -78,7 +85,7 @@ def fitted_table(
         )
     for line in lines:
         table.add_row(*(line[place] for place in shown))
-    return table
+    return table, [each.title for place, each in enumerate(columns) if place not in shown]
 
 
 def _fitted(

@@ -51,21 +51,23 @@ def fold_tables(portrait: Portrait, most: int | None, indent: int) -> Iterator[T
         several tables.
     """
     keys = fold_keys(portrait)
+    if not keys:
+        return
     metrics = portrait.run.data.metrics
     values = {key: {each.step: each.value for each in portrait.history[key]} for key in keys}
     folds = sorted({step for each in values.values() for step in each})
     heads = [cell(fold) for fold in folds[:most]]
     if folds[len(heads) :]:
         heads.append(cell(f"and {len(folds) - len(heads)} more", "dim"))
-    heads += [cell("mean", "bold"), cell("std", "bold")]
+    # Without all of its folds a cross-validation has neither.
+    whole = [part for part in ("mean", "std") if any(f"{part}_{key}" in metrics for key in keys)]
+    heads += [cell(part, "bold") for part in whole]
     columns: dict[str, list[Text]] = {}
     for key in keys:
         shown = [cell(number_text(values[key].get(fold))) for fold in folds[:most]]
-        shown += [cell("")] * (len(heads) - 2 - len(shown))
-        whole = [
-            cell(number_text(metrics.get(f"{part}_{key}")), "bold") for part in ("mean", "std")
-        ]
-        columns[key] = shown + whole
+        shown += [cell("")] * (len(heads) - len(whole) - len(shown))
+        shown += [cell(number_text(metrics.get(f"{part}_{key}")), "bold") for part in whole]
+        columns[key] = shown
     for group in _groups(columns, indent + max(map(len, heads))):
         lines = [[head, *(columns[key][at] for key in group)] for at, head in enumerate(heads)]
         yield fitted_table([Column("fold"), *(Column(key, right=True) for key in group)], lines)

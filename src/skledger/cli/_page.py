@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from skledger.cli._below import Search
 from skledger.cli._branches import branches_tree
 from skledger.cli._candidates import candidates_table
 from skledger.cli._finding import ID_LENGTH, PARENT_TAG
@@ -121,25 +122,30 @@ def _parent(portrait: Portrait) -> str:
 
 
 def _children(portrait: Portrait) -> None:
-    """Print the candidates of a search; folds, searches and runs of the user's as a tree."""
+    """Print the candidates of searches; folds, searches and the user's runs as a tree."""
     below = portrait.below
     if below is None:
         return
-    if below.candidates:
-        many, shown = total(below.candidate_counts), len(below.candidates)
-        count = f"{many:,}" if shown == many else f"{shown:,} of {many:,}"
-        title = f"Candidates, the best first: {count}"
-        notes = []
-        if below.errors:
-            kinds = sorted(below.errors.items(), key=lambda each: -each[1])
-            told = ", ".join(f"{kind} ({count:,})" for kind, count in kinds)
-            notes.append(cell(f"{sum(below.errors.values()):,} failed: {told}", "red"))
-        if shown < many:
-            notes.append(cell("--top N shows more of them, --all shows all", "dim"))
-        table = candidates_table(portrait.run, below.candidates, _INDENT)
-        _section(title, table, *notes)
+    for search in below.searches:
+        _candidates(search, several=len(below.searches) > 1)
     if below.branches:
         _section("Children", branches_tree(below))
+
+
+def _candidates(search: Search, several: bool) -> None:
+    many, shown = total(search.counts), len(search.candidates)
+    count = f"{many:,}" if shown == many else f"{shown:,} of {many:,}"
+    fit = f"{search.name} (fit {search.fit})" if search.name else f"fit {search.fit}"
+    whose = f" of {fit}" if several else ""
+    notes = []
+    if search.errors:
+        kinds = sorted(search.errors.items(), key=lambda each: -each[1])
+        told = ", ".join(f"{kind} ({count:,})" for kind, count in kinds)
+        notes.append(cell(f"{sum(search.errors.values()):,} failed: {told}", "red"))
+    if shown < many:
+        notes.append(cell("--top N shows more of them, --all shows all", "dim"))
+    table = candidates_table(search.run, search.candidates, _INDENT)
+    _section(f"Candidates{whose}, the best first: {count}", table, *notes)
 
 
 def _folds(portrait: Portrait, most: int | None) -> None:

@@ -172,7 +172,9 @@ def as_dictionary(portrait: Portrait) -> dict[str, Any]:
         "parent_run_name": None if portrait.parent is None else portrait.parent.info.run_name,
         "children_by_status": dict(counts),
         "candidates": [
-            _row(each, portrait.experiment, {}) for each in (below.candidates if below else ())
+            _row(each, portrait.experiment, {})
+            for search in (below.searches if below else ())
+            for each in search.candidates
         ],
     }
 

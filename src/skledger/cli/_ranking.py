@@ -14,11 +14,14 @@ from skledger.tracking.session import get_store
 
 __all__ = [
     "CANDIDATE_TAG",
+    "FITS_TAG",
+    "FIT_TAG",
     "Counts",
     "best_first",
     "children_of",
     "count_children",
     "in_list",
+    "number_of",
     "scorers",
     "total",
 ]
@@ -28,6 +31,10 @@ Counts = Mapping[str, int]
 
 CANDIDATE_TAG = "skledger.candidate"
 FOLD_TAG = "skledger.fold"
+#: Which fit of the user's run a candidate is of.
+FIT_TAG = "skledger.fit"
+#: How many fits a run of the user's holds.
+FITS_TAG = "skledger.fits"
 MEAN = "mean_test_"
 #: Of a run with more children than these only those wanted are read, in the store's order.
 _MANY = 1000

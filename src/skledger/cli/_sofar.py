@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Mapping
 
+from skledger.cli._below import Search
 from skledger.cli._folds import fold_keys
 from skledger.cli._portrait import Portrait
 from skledger.cli._printing import duration_text, number_text
@@ -27,8 +28,9 @@ def progress_text(portrait: Portrait) -> str:
     if run.info.status != RunStatus.RUNNING or process_gone(run):
         return ""
     elapsed = now_ms() - run.info.start_time
-    if portrait.below is not None and portrait.below.candidate_counts:
-        return _of_search(portrait, elapsed)
+    if portrait.below is not None and portrait.below.searches:
+        # Of several in a run of the user's, the last one is going on.
+        return _of_search(portrait.below.searches[-1], elapsed)
     keys = fold_keys(portrait)
     function = run.data.tags.get("skledger.function")
     if not keys or function is None:
@@ -38,20 +40,18 @@ def progress_text(portrait: Portrait) -> str:
     return _join(_of(done, _fold_count(cv), "folds"), elapsed, done, _fold_count(cv))
 
 
-def _of_search(portrait: Portrait, elapsed: int) -> str:
-    below = portrait.below
-    assert below is not None
-    going = below.candidate_counts.get(RunStatus.RUNNING, 0)
-    done = total(below.candidate_counts) - going
-    # A run of the user's may have had another search before.
-    wanted = candidate_count(portrait.run.data.params)
+def _of_search(search: Search, elapsed: int) -> str:
+    going = search.counts.get(RunStatus.RUNNING, 0)
+    done = total(search.counts) - going
+    # What a run of the user's was given may be of something else.
+    wanted = candidate_count(search.run.data.params)
     expected = wanted if wanted is not None and wanted >= done + going else None
     told = _of(done, expected, "candidates")
     if going:
         told += f", {going:,} running"
-    scorer = next(iter(scorers(portrait.run, below.candidates)), None)
+    scorer = next(iter(scorers(search.run, search.candidates)), None)
     if scorer is not None:
-        best = below.candidates[0].data.metrics.get(f"mean_test_{scorer}")
+        best = search.candidates[0].data.metrics.get(f"mean_test_{scorer}")
         if best is not None:
             told += f", best {scorer} {number_text(best)}"
     return _join(told, elapsed, done, expected)

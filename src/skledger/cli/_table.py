@@ -10,7 +10,8 @@ from rich.text import Text
 
 from skledger.cli._family import Row
 from skledger.cli._finding import ID_LENGTH
-from skledger.cli._fitting import Column, fitted_table
+from skledger.cli._fitting import Column, fit_table
+from skledger.cli._own_metrics import own_metrics
 from skledger.cli._printing import (
     cell,
     clock,
@@ -33,19 +34,17 @@ _ESTIMATOR_WIDTHS = (36, 16, 12)
 _METRIC_WIDTHS = (36, 14, 14)
 #: On terminals narrower than this a status is one word.
 _NARROW = 100
-_METRIC_COLUMNS = 3
 #: The metrics that say most, in this order; then come those that the user logged.
 _TELLING = ("best_cv_score", "mean_test_score", "training_score")
-#: Metrics of autologging that say less than the user's own.
-_COMMON = ("training_", "n_samples", "n_features", "fit_seconds", "mean_", "std_", "rank_", "split")
-
 
 #: A column, and what stands in it.
 _Cells = tuple[Column, Callable[[Row, Run], Text]]
 
 
-def runs_table(rows: Sequence[Row], metrics: Sequence[str] = ()) -> Table:
+def runs_table(rows: Sequence[Row], metrics: Sequence[str] = ()) -> tuple[Table, list[str]]:
     """Return the table; on a terminal that is narrow it has fewer columns, and names are cut.
+
+    Behind it stand the titles of the columns that are left out.
 
     Parameters
     ----------
@@ -55,7 +54,7 @@ def runs_table(rows: Sequence[Row], metrics: Sequence[str] = ()) -> Table:
         Metrics that get a column before others.
     """
     columns = _columns(rows, metrics)
-    return fitted_table([column for column, _ in columns], [_line(row, columns) for row in rows])
+    return fit_table([column for column, _ in columns], [_line(row, columns) for row in rows])
 
 
 def _line(row: Row, columns: Sequence[_Cells]) -> list[Text]:
@@ -88,13 +87,19 @@ def _columns(rows: Sequence[Row], metrics: Sequence[str]) -> list[_Cells]:
 
 
 def _metric_columns(rows: Sequence[Row], metrics: Sequence[str]) -> list[_Cells]:
-    counts = Counter(key for row in rows if row.run is not None for key in row.run.data.metrics)
-    keys = _metrics(counts, metrics)
+    """Return the metrics: those named, the telling ones, then all that the users logged."""
+    runs = [row.run for row in rows if row.run is not None]
+    counts = Counter(key for run in runs for key in run.data.metrics)
+    own = [key for key, _ in Counter(key for run in runs for key in own_metrics(run)).most_common()]
+    keys = [key for key in dict.fromkeys((*metrics, *_TELLING, *own)) if key in counts]
     # What the user named stays as long as it can; else what most runs have.
     main = [key for key in keys if key in metrics] or sorted(keys, key=lambda key: -counts[key])[:1]
+    further = [key for key in keys if key not in (*main, *_TELLING)]
     columns: list[_Cells] = []
-    for place, key in enumerate(keys):
-        expendable = 2 if key in main else (9, 9, 12)[min(place, 2)]
+    for key in keys:
+        expendable = 2 if key in main else 9 if key in _TELLING else 12
+        if key in further[:1]:
+            expendable = 8
         columns.append((Column(key, True, expendable, _METRIC_WIDTHS), _metric(key)))
     return columns
 
@@ -119,19 +124,6 @@ def _name(row: Row, run: Run) -> Text:
 
 def _metric(key: str) -> Callable[[Row, Run], Text]:
     return lambda row, run: cell(number_text(run.data.metrics.get(key)))
-
-
-def _metrics(counts: Counter[str], named: Sequence[str]) -> list[str]:
-    """Return the metrics to show: those named, the telling ones, the user's, then any."""
-    # The last of several values says less than their mean.
-    own = [
-        key
-        for key, _ in counts.most_common()
-        if not key.startswith(_COMMON) and f"mean_{key}" not in counts
-    ]
-    candidates = (*named, *(key for key in _TELLING if key in counts), *own, "fit_seconds")
-    unique = [key for key in dict.fromkeys(candidates) if key in counts]
-    return unique[: max(_METRIC_COLUMNS, len(named))]
 
 
 def _when(start_time: int) -> str:

@@ -20,6 +20,8 @@ __all__ = ["command", "print_runs"]
 
 #: Runs that a table shows unless told.
 _LIMIT = 20
+#: Names of columns without room that are told.
+_COLUMNS_TOLD = 8
 _EVERY = "all"
 
 
@@ -187,8 +189,9 @@ def print_runs(
 
     listing = select_rows(experiments, filter_string, order_by, limit, children)
     if listing.rows:
-        emit(runs_table(listing.rows, metrics))
-        _tell_of_others(listing, limit)
+        table, columns = runs_table(listing.rows, metrics)
+        emit(table)
+        _tell_of_others(listing, columns)
     elif filter_string:
         click.echo(f"No run in {get_tracking_uri()} matches {filter_string!r}.")
     else:
@@ -196,18 +199,26 @@ def print_runs(
     return listing.rows
 
 
-def _tell_of_others(listing: Listing, limit: int) -> None:
-    """Tell how many runs were left out; not in between them where a table is read on."""
-    from skledger.cli._printing import console
+def _tell_of_others(listing: Listing, columns: Sequence[str]) -> None:
+    """Tell what was left out; not in between the lines where a table is read on."""
+    from skledger.cli._printing import cell, console
 
     notes = []
     if listing.more > 0:
-        notes.append(f"The first {limit}; there are {listing.more:,} more: -n shows them.")
+        shown = sum(row.counted for row in listing.rows)
+        notes.append(f"Shown: {shown:,} of {shown + listing.more:,} runs; -n shows more.")
     if listing.children:
         many = "1 child" if listing.children == 1 else f"{listing.children:,} children"
         notes.append(f"Left out: {many}; with --children they are listed, too.")
+    if columns:
+        many = "1 column" if len(columns) == 1 else f"{len(columns):,} columns"
+        names = ", ".join(columns[:_COLUMNS_TOLD])
+        names += ", ..." if len(columns) > _COLUMNS_TOLD else ""
+        notes.append(
+            f"Left out: {many} ({names}); shown on a wider terminal, and in a pipe: ... | less -S"
+        )
     for note in notes:
-        click.secho(note, dim=True, err=not console().is_terminal)
+        click.secho(cell(note).plain, dim=True, err=not console().is_terminal)
 
 
 def _print_json(rows: Sequence[Row]) -> None:

@@ -19,7 +19,8 @@ _TOP = 10
     "--top",
     type=click.IntRange(min=1),
     metavar="N",
-    help=f"How many candidates, folds and children to show: the best {_TOP} unless told.",
+    help=f"How many candidates of each search, folds and children to show: the best {_TOP} unless "
+    "told.",
 )
 @click.option("--all", "every", is_flag=True, help="Show all of them.")
 @json_option

@@ -95,6 +95,8 @@ class FitCall:
         Set by the listener: who is told of the tasks of cross-validation inside this call.
     nest : object or None
         Set by the listener: what a search inside this call, outside of tasks, belongs to.
+    place : object or None
+        Set by the listener: where the call is booked, for what the user logs inside it.
     result : object
         What the call returned.
     arguments : dict
@@ -115,6 +117,7 @@ class FitCall:
     outer: tuple[Any, Task | None] | None = None
     tasks: TaskListener | None = None
     nest: Any = None
+    place: Any = None
     result: Any = None
     arguments: dict[str, Any] = field(default_factory=dict)
 

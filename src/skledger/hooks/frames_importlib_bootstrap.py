@@ -80,7 +80,7 @@ def around_call(
             return wrapped(*args, **kwargs)
         start = time.perf_counter()
         try:
-            thread.tasks = call.tasks
+            thread.place, thread.tasks = call.place, call.tasks
             thread.nest = None if call.nest is None else (call.nest, None)
             if outermost:
                 thread.warned = call.warned
@@ -91,7 +91,7 @@ def around_call(
             raise
         finally:
             call.seconds = time.perf_counter() - start
-            thread.warned = thread.tasks = thread.nest = None
+            thread.warned = thread.place = thread.tasks = thread.nest = None
             notes.after(call)
     finally:
         # First of all: an interrupt from here on must not leave this thread deaf.

@@ -111,6 +111,7 @@ class FitLedger:
             extra_tags=self.config.extra_tags,
             parent=parent,
         )
+        call.place = place
         note = kind(place, records, is_part=parent is not None)
         with contain(f"what happens inside {name}"):
             note.begin(self, call)

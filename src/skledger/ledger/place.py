@@ -234,6 +234,11 @@ class OwnRun(Place):
                 if create is None:
                     raise
                 self.store.write(_in_renewed_experiment(change))
+            except ParamConflictError:
+                # The user's own code has logged to the run inside the fit: that stays.
+                held = self.store.get_run(self.info.run_id).data.params
+                free = tuple(each for each in change.params if each.key not in held)
+                self.store.write(replace(change, params=free))
             self._created, self._ended = True, final
         runs.remember(self.info.run_id)
 

@@ -130,17 +130,16 @@ class Stream:
         with self._lock, contain(f"the end of the run of {self.cls.__name__}"):
             records = self.note.records
             records.metrics, records.files, records.model = {}, {}, None
-            if self._unsaved:
-                if estimator is None and self.state is not None:
-                    estimator = object.__new__(self.cls)
-                    estimator.__dict__ = self.state
-                if estimator is not None:
-                    self._save(estimator)
+            if estimator is None and self.state is not None:
+                estimator = object.__new__(self.cls)
+                estimator.__dict__ = self.state
+            if self._unsaved and estimator is not None:
+                self._save(estimator)
             self.step = max(self.step - 1, 0)
             self._book(RunStatus.FINISHED)
             self.state = None
             records.model = self._model
-            if self._model is not None:
+            if self._model is not None and estimator is not None:
                 self.ledger.draw_later(estimator, self.note)
 
     def _collected(self, reference: weakref.ref[Any]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from skledger.errors import InvalidParameterError, NotFoundError
@@ -57,19 +59,50 @@ def search_runs(
     Raises
     ------
     InvalidParameterError
-        When the filter cannot be read; the message points at the place.
+        When an argument is something else, or the filter cannot be read; the message points at
+        the place.
+    NotFoundError
+        When there is no experiment of a name.
     """
     if output_format not in ("pandas", "list"):
         raise InvalidParameterError(f"output_format is 'pandas' or 'list', not {output_format!r}.")
+    ids = _listed("experiment_ids", "identifiers", experiment_ids)
+    names = _listed("experiment_names", "names", experiment_names)
+    clauses = _listed("order_by", "clauses", order_by)
+    most = _count(max_results)
     store_to_read()
-    ids = _experiments(experiment_ids, experiment_names, search_all_experiments)
-    runs = find_runs(ids, filter_string, run_view_type, max_results, order_by)
+    ids = _experiments(ids, names, search_all_experiments)
+    runs = find_runs(ids, filter_string, run_view_type, most, clauses)
     return to_frame(runs) if output_format == "pandas" else runs
 
 
-def _experiments(
-    ids: Sequence[str] | None, names: Sequence[str] | None, everywhere: bool
-) -> list[str]:
+def _listed(name: str, what: str, given: Any) -> list[Any]:
+    """Return the values of a list; a text would be taken for one of single letters."""
+    if given is None:
+        return []
+    if isinstance(given, str | bytes):
+        raise InvalidParameterError(
+            f"{name} must be a list of {what}, got the text {given!r}: write [{given!r}]"
+        )
+    if not isinstance(given, Iterable):
+        raise InvalidParameterError(f"{name} must be a list of {what}, got {given!r}")
+    return list(given)
+
+
+def _count(max_results: Any) -> int:
+    """Return how many runs are wanted; whole numbers of NumPy are as good."""
+    if not isinstance(max_results, bool):
+        with suppress(TypeError):
+            most = operator.index(max_results)
+            if most >= 0:
+                return most
+    raise InvalidParameterError(
+        f"max_results must be a whole number, 0 or more, got {max_results!r}; "
+        "leave it out to get up to 100,000 runs"
+    )
+
+
+def _experiments(ids: Sequence[Any], names: Sequence[Any], everywhere: bool) -> list[str]:
     if ids and names:
         raise InvalidParameterError("Give experiment_ids or experiment_names, not both.")
     store = get_store()

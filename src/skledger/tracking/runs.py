@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from skledger._exit import at_exit
-from skledger._guard import contain
+from skledger._guard import contain, thread
 from skledger.errors import InvalidParameterError, SkledgerError
 from skledger.tracking.context import default_tags, process_identity, user_name
 from skledger.tracking.entities import (
@@ -207,8 +207,8 @@ def start_run(
     if run_id is not None:
         run = _take_up(run_id, run_name, extra)
     else:
-        if parent_run_id is None and nested and _stack.runs:
-            parent_run_id = _stack.runs[-1].info.run_id
+        if parent_run_id is None and nested:
+            parent_run_id = _stack.runs[-1].info.run_id if _stack.runs else _id_of_fit()
         if parent_run_id is not None:
             get_store().get_run(parent_run_id)
             extra.setdefault(PARENT_TAG, parent_run_id)
@@ -335,8 +335,22 @@ def get_run(run_id: str) -> Run:
 
 
 def current_run_id() -> str:
-    """Return the active run's identifier; without one, start a run as MLflow does."""
-    return (_stack.runs[-1] if _stack.runs else start_run()).info.run_id
+    """Return the active run's identifier; without one, start a run as MLflow does.
+
+    What the user's own code logs inside a fit, such as in a scorer, goes to the run of the fit.
+    """
+    if _stack.runs:
+        return _stack.runs[-1].info.run_id
+    return _id_of_fit() or start_run().info.run_id
+
+
+def _id_of_fit() -> str | None:
+    """Return the run of the fit that is under way, which can be seen from now on."""
+    if thread.place is None:
+        return None
+    thread.place.announce()
+    run_id: str = thread.place.info.run_id
+    return run_id
 
 
 def _end_what_is_open() -> None:
