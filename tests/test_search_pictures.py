@@ -25,15 +25,20 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
+import skledger
+from skledger.capture._sheet import Sheet
 from skledger.capture.cv_table import cv_results_csv
 from skledger.capture.plots import DRAWERS, draw
+from skledger.capture.results import read_results
 from skledger.capture.search_pictures import search_pictures
+from skledger.capture.search_values import told_apart
 from skledger.capture.validation_pictures import (
     folds_picture,
     learning_curve_picture,
     permutation_picture,
     validation_curve_picture,
 )
+from skledger.stores.artifacts import artifact_store
 
 X, y = make_classification(120, 4, random_state=0)
 
@@ -65,6 +70,48 @@ def grid(**values):
     from sklearn.model_selection import ParameterGrid
 
     return list(ParameterGrid(values))
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Draw a picture, and give its texts and its thick orange and dark lines."""
+
+    def draw_it(picture):
+        texts, lines = [], []
+        with monkeypatch.context() as patch:
+            patch.setattr(Sheet, "text", spied(Sheet.text, texts))
+            patch.setattr(Sheet, "line", spied(Sheet.line, lines))
+            draw(picture)
+        written = [given[2] for given, _ in texts]
+        marks = [
+            given
+            for given, more in lines
+            if more.get("thick") == 3
+            or (more.get("thick") == 2 and len(np.atleast_1d(given[0])) > 40)
+        ]
+        return [str(text) for text in written], marks
+
+    def spied(method, calls):
+        def spy(sheet, *given, **more):
+            calls.append((given, more))
+            return method(sheet, *given, **more)
+
+        return spy
+
+    return draw_it
+
+
+def of_search(search):
+    """Give the pictures of a fitted search, as autologging does."""
+    results = read_results(search)
+    rows = results.last_rows()
+    resources = results.column("n_resources")
+    return pictures_of(
+        [results.params[row] for row in rows],
+        [results.column(f"mean_test_{results.scorer}")[row] for row in rows],
+        chosen=rows.index(results.best_index) if results.best_index in rows else None,
+        resources=None if resources is None else [resources[row] for row in rows],
+    )
 
 
 class TestTable:
@@ -176,12 +223,20 @@ class TestScoreByParam:
 
     @pytest.mark.parametrize(
         ("values", "log"),
-        [([1, 100], False), ([1, 101], True), ([0, 1000], False), ([-1, 1000], False)],
+        [
+            ([1, 99], False),
+            ([1, 100], True),
+            ([0.001, 0.01, 0.1], True),
+            ([3e-5, 3e-3], True),
+            ([0, 1000], False),
+            ([-1, 1000], False),
+        ],
     )
     def test_logarithmic_axis(self, values, log):
-        """Positive numbers that span more than two decades are shown on a logarithmic axis."""
-        found = pictures_of([{"C": value} for value in values], [1, 2])
+        """Positive numbers that span two decades or more are shown on a logarithmic axis."""
+        found = pictures_of([{"C": value} for value in values], range(len(values)))
         assert found["cv_score_by_C"]["log"] is log
+        assert found["parallel_coordinates"]["columns"][0]["log"] is log
 
     def test_random_numbers_near_zero(self):
         """Numbers drawn evenly stay on an even axis, however small the smallest is."""
@@ -290,7 +345,7 @@ class TestHeatmap:
         scores = [10 * one["c"] + one["a"] for one in params]
         picture = pictures_of(params, scores)["cv_score_heatmap"]
         assert {picture["row_name"], picture["column_name"]} == {"a", "c"}
-        assert picture["title"].endswith("(2 of 3 params)")
+        assert picture["params"] == 3
 
     def test_params_that_never_meet(self):
         """Params of different grids of a list have no cells in common."""
@@ -339,6 +394,274 @@ class TestParallelCoordinates:
         assert (len(shown), picture["left_out"], picture["n"]) == (1000, 4000, 5000)
         assert set(range(4500, 5000)) <= set(shown)
         assert min(shown) == 0
+
+
+class TestChosen:
+    def marked(self, found):
+        """Return the values of the params C and gamma of the candidate each picture marks."""
+        lines, heat = found["parallel_coordinates"], found["cv_score_heatmap"]
+        columns = {column["name"]: column["values"] for column in lines["columns"]}
+        row, column = heat["chosen"]
+        at = {heat["row_name"]: heat["rows"][row], heat["column_name"]: heat["columns"][column]}
+        by = [found[f"cv_score_by_{name}"] for name in ("C", "gamma")]
+        return [
+            tuple(columns[name][lines["chosen"]] for name in ("C", "gamma")),
+            tuple(float(at[name]) for name in ("C", "gamma")),
+            tuple(picture["x"][picture["chosen"]] for picture in by),
+        ]
+
+    def test_of_tied_candidates_it_is_the_one_of_the_search(self):
+        """All pictures mark the same candidate, the one that `best_index_` says."""
+        params = grid(C=[1, 2], gamma=[3, 4])
+        for chosen in (0, 1, 3):
+            found = pictures_of(params, [5, 5, 1, 5], chosen=chosen)
+            wanted = tuple(params[chosen][name] for name in ("C", "gamma"))
+            assert self.marked(found) == [wanted] * 3
+            assert {picture["mark"] for picture in found.values()} == {"best"}
+
+    def test_without_a_choice_it_is_the_first_of_the_best(self):
+        """A search that was not refitted has chosen none."""
+        params = grid(C=[1, 2], gamma=[3, 4])
+        assert self.marked(pictures_of(params, [1, 5, 5, 5])) == [(1, 4)] * 3
+
+    def test_a_callable_refit(self, drawn):
+        """What it chose is marked, and is called the chosen one where others score higher."""
+
+        def middle(results):
+            return int(np.argsort(results["mean_test_score"])[3])
+
+        search = GridSearchCV(SVC(), {"C": [0.1, 1, 9], "gamma": [0.1, 1]}, cv=3, refit=middle)
+        found = of_search(search.fit(X, y))
+        best = search.best_params_
+        assert self.marked(found) == [(best["C"], best["gamma"])] * 3
+        for name, picture in found.items():
+            texts, marks = drawn(picture)
+            assert any("the chosen one" in text for text in texts), name
+            assert not any(
+                "orange: the best," in text or "ring: the best" in text for text in texts
+            )
+            assert len(marks) == 1
+
+    def test_one_line_is_marked_in_orange(self, drawn):
+        """Of tied candidates the line that is drawn on top is that of the chosen one."""
+        params = [{"C": 1}, {"C": 3}, {"C": 2}]
+        picture = pictures_of(params, [5, 5, 1], chosen=0)["parallel_coordinates"]
+        _, ((_, heights, *_),) = drawn(picture)
+        assert heights[0] == min(heights)  # C=1, the least
+        before = {key: value for key, value in picture.items() if key not in ("chosen", "mark")}
+        assert len(drawn(before)[1]) == 1
+
+    def test_one_that_failed_is_not_marked(self, drawn):
+        """A search that chose a candidate without a score has none to be marked."""
+        found = pictures_of(grid(C=[1, 2], gamma=[3, 4]), [np.nan, 1, 2, 3], chosen=0)
+        for picture in found.values():
+            assert "chosen" not in picture
+            assert not drawn(picture)[1]
+
+    def test_one_that_is_not_in_the_heat_map(self, drawn):
+        """A candidate of another grid of the list has no cell, and the picture says so."""
+        params = [*grid(C=[1, 2], gamma=[3, 4]), {"kernel": "linear"}]
+        picture = pictures_of(params, [1, 2, 3, 4, 9], chosen=4)["cv_score_heatmap"]
+        texts, marks = drawn(picture)
+        assert "the best is not among these" in texts
+        assert not marks
+
+    def test_it_is_shown_among_thousands(self):
+        """A candidate in the middle of many is among those that are shown."""
+        scores = np.random.default_rng(0).permutation(5000)
+        params = [{"C": int(one)} for one in scores]
+        for chosen in (0, 1, int(np.argmin(scores)), int(np.argmax(scores))):
+            for picture in pictures_of(params, scores, chosen=chosen).values():
+                score = picture.get("y") or picture["columns"][-1]["values"]
+                assert score[picture["chosen"]] == scores[chosen]
+                assert len(score) == 1000
+
+
+class TestHalving:
+    params = grid(C=[1, 2, 3], gamma=[4, 5])
+    scores = (0.9, 0.8, 0.95, 0.7, 0.6, 0.75)
+    amounts = (20, 20, 20, 60, 180, 180)
+
+    def found(self):
+        return pictures_of(self.params, self.scores, chosen=5, resources=self.amounts)
+
+    def test_the_best_is_one_of_the_last_rung(self):
+        """A higher score on less data is not better."""
+        for picture in self.found().values():
+            assert (picture["mark"], picture["resources"]) == ("best", [20, 60, 180])
+        best = self.found()["cv_score_by_gamma"]["best"]
+        assert (best["x"], best["y"]) == ([4, 5], [0.6, 0.75])
+        assert self.found()["cv_score_by_C"]["best"]["x"] == [3]
+
+    def test_a_cell_has_its_furthest_candidate(self):
+        """Of candidates in one cell the one that was given most is shown, with how much that is."""
+        params = [*self.params, {"C": 1, "gamma": 4}]
+        picture = pictures_of(params, [*self.scores, 0.5], resources=[*self.amounts, 60])
+        heat = picture["cv_score_heatmap"]
+        assert heat["column_name"] == "C"
+        assert heat["rows"] == ["5", "4"]
+        assert heat["values"] == [[0.8, 0.7, 0.75], [0.5, 0.95, 0.6]]
+        assert heat["rungs"] == [[0, 1, 2], [1, 0, 2]]
+
+    def test_pictures_say_so(self, drawn):
+        """The captions name the amounts, and cells have theirs."""
+        for picture in self.found().values():
+            texts, _ = drawn(picture)
+            assert any("n_resources" in text for text in texts)
+        assert "at 180" in drawn(self.found()["cv_score_heatmap"])[0]
+
+    def test_the_same_amount_for_all(self):
+        """Then there is nothing to tell apart."""
+        found = pictures_of(self.params, self.scores, resources=[20] * 6)
+        assert found == pictures_of(self.params, self.scores)
+
+    def test_of_a_real_search(self):
+        """What the search found best is marked."""
+        search = HalvingGridSearchCV(
+            DecisionTreeClassifier(random_state=0),
+            {"max_depth": [2, 3, 4], "min_samples_leaf": [1, 5]},
+            cv=2,
+            min_resources=20,
+            factor=2,
+            random_state=0,
+        ).fit(X, y)
+        found = of_search(search)
+        lines = found["parallel_coordinates"]
+        assert lines["resources"] == search.n_resources_
+        columns = {column["name"]: column["values"] for column in lines["columns"]}
+        best = {name: columns[name][lines["chosen"]] for name in search.best_params_}
+        assert best == search.best_params_
+
+
+class TestLabels:
+    def test_estimators_with_several_params(self, drawn):
+        """Params with their defaults go without saying, and no two labels are equal."""
+        tried = [StandardScaler(), StandardScaler(with_mean=False), StandardScaler(with_std=False)]
+        found = pictures_of(grid(scale=tried, C=[1, 2, 3]), range(9))
+        assert found["cv_score_by_scale"]["labels"] == [
+            "StandardScaler", "StandardScaler(with_mean=False)", "StandardScaler(with_std=False)",
+        ]  # fmt: skip
+        for picture in found.values():
+            if picture["kind"] == "score_heatmap" or picture.get("param") == "scale":
+                texts, _ = drawn(picture)
+                assert len({text for text in texts if text.startswith("Standard")}) == 3
+
+    def test_estimators_inside_of_estimators(self):
+        """What differs may lie deeper."""
+        tried = [Pipeline([("clf", SVC(C=value))]) for value in (1, 2)]
+        labels = pictures_of([{"clf": one} for one in tried], [1, 2])["cv_score_by_clf"]["labels"]
+        assert labels == ["Pipeline(clf__C=1)", "Pipeline(clf__C=2)"]
+
+    @pytest.mark.parametrize(
+        "tried",
+        [
+            ["a" * 80 + "1", "a" * 80 + "2"],
+            ["a" * 70 + "1" + "b" * 70, "a" * 70 + "2" + "b" * 70],
+            [(50,) * 30, (50,) * 31],
+            [np.arange(100), np.arange(101)],
+            [lambda: 1, lambda: 2],
+            [1, "1"],
+            [1000001, 1000002, None],
+        ],
+    )
+    def test_values_that_look_alike(self, tried, drawn):
+        """Texts that would become equal are told apart, in the numbers and in the picture."""
+        found = pictures_of(grid(a=tried, b=[1, 2]), range(2 * len(tried)))
+        labels = found["cv_score_by_a"]["labels"]
+        assert len(set(labels)) == len(tried)
+        assert max(map(len, labels)) <= 60
+        for name in ("cv_score_by_a", "cv_score_heatmap", "parallel_coordinates"):
+            texts, _ = drawn(found[name])
+            assert len(texts) == len(set(texts)) or name != "cv_score_by_a"
+
+    @given(st.lists(st.text("ab", min_size=1, max_size=40), max_size=12))
+    def test_told_apart(self, texts):
+        """However texts are cut, those that differ stay different, and the others equal."""
+
+        def cut(text):
+            return text if len(text) <= 12 else text[:6] + "…" + text[-5:]
+
+        shown = told_apart(texts, cut)
+        assert all(len(one) <= 12 for one in shown)
+        pairs = set(zip(texts, shown, strict=True))
+        assert len(pairs) == len(set(texts)) == len(set(shown))
+
+    def test_narrow_ranges(self):
+        """Ranges of numbers that lie close together have labels of their own."""
+        rng = np.random.default_rng(0)
+        params = [{"a": 0.9 + rng.random() / 1e4, "b": rng.random()} for _ in range(200)]
+        picture = pictures_of(params, rng.random(200))["cv_score_heatmap"]
+        for side in ("rows", "columns"):
+            assert len(set(picture[side])) == len(picture[side])
+
+    def test_titles_have_the_last_part_of_names(self, drawn):
+        """They do as long as that is clear; a title that is too long leaves the params out."""
+        found = pictures_of(grid(clf__C=[1, 2], scale__clip=[1, 2, 3]), range(6))
+        assert found["cv_score_heatmap"]["title"] == "Best mean test score by clip and C"
+        assert found["cv_score_by_clf__C"]["title"] == "Mean test score by C"
+        assert found["cv_score_by_clf__C"]["param"] == "clf__C"
+        found = pictures_of(grid(one__C=[1, 2], other__C=[1, 2, 3]), range(6))
+        assert found["cv_score_heatmap"]["title"] == "Best mean test score by other__C and one__C"
+        long = {"a" * 50: [1, 2], "b" * 50: [1, 2, 3]}
+        texts, _ = drawn(pictures_of(grid(**long), range(6))["cv_score_heatmap"])
+        assert "Best mean test score" in texts
+
+
+class TestAxes:
+    def test_whole_numbers_have_whole_ticks(self, drawn):
+        """Between the values 2 and 3 of a depth there is none."""
+        found = pictures_of(grid(depth=[2, 3, 4], leaf=[1, 2]), range(6))
+        for name in ("cv_score_by_depth", "cv_score_by_leaf"):
+            picture = {**found[name], "y": [7.5] * 6, "best": None}
+            below = [text for text in drawn(picture)[0] if text.replace(".", "").isdigit()]
+            assert {"1", "2"} <= set(below) or {"2", "3", "4"} <= set(below)
+            assert not any("." in text and float(text) < 7 for text in below)
+        texts, _ = drawn(found["parallel_coordinates"])
+        assert {"1", "2", "3", "4"} <= set(texts)
+        assert not {"2.5", "3.5", "1.2", "1.5"} & set(texts)
+
+    @pytest.mark.parametrize(
+        "scores", [[0.95, 0.9667, 1, 0.9667], [0.93, 0.97], [1, 1, 1], [0.5], [0.91, 0.98, None]]
+    )
+    def test_scores_of_folds_have_two_ticks_and_room(self, scores, monkeypatch):
+        """Each panel has two ticks at least, and no point lies on its frame."""
+        from skledger.capture._panel import ticks
+        from skledger.capture.plots_validation import Marked
+
+        panels = []
+        monkeypatch.setattr(
+            Marked, "dots", lambda panel, x, y, *_: panels.append((panel, y[np.isfinite(y)]))
+        )
+        given = {"a": np.array(scores, float), "b": np.arange(4.0), "c": [0.1]}
+        draw(folds_picture(given)["cv_scores"])
+        assert len(panels) == 3
+        for panel, y_ in panels:
+            _, bottom, _, high = panel.box
+            assert len(ticks(panel.y, max(2, int(high // 45)))) >= 2
+            at = panel.up(y_)
+            assert at.min() >= bottom + 6
+            assert at.max() <= bottom + high - 6
+
+
+class TestFailedCells:
+    def test_they_are_told_apart_from_empty_ones(self, drawn):
+        """A cell in which all failed is not one without a candidate."""
+        params = [*grid(C=[1, 2], gamma=[3, 4]), {"C": 5, "gamma": 6}]
+        picture = pictures_of(params, [np.nan, 2, 3, 4, 5])["cv_score_heatmap"]
+        assert [picture["columns"][picture["failed"][0][1]]] == ["1"]
+        assert [picture["rows"][picture["failed"][0][0]]] == ["3"]
+        texts, _ = drawn(picture)
+        assert any("light grey: no candidate · dark grey: failed" in text for text in texts)
+        full = pictures_of(params[:4], [np.nan, 2, 3, 4])["cv_score_heatmap"]
+        texts, _ = drawn(full)
+        assert any("grey: failed" in text and "no candidate" not in text for text in texts)
+
+    def test_a_value_with_which_all_failed_has_a_place(self):
+        """Its row says that it was tried."""
+        params = grid(C=[-1, 1, 2], gamma=[3, 4])
+        picture = pictures_of(params, [np.nan, np.nan, 1, 2, 3, 4])["cv_score_heatmap"]
+        assert picture["columns"] == ["-1", "1", "2"]
+        assert sorted(column for _, column in picture["failed"]) == [0, 0]
 
 
 values = st.one_of(
@@ -539,3 +862,26 @@ def test_of_a_real_search():
     )
     for picture in found.values():
         draw(picture)
+
+
+def test_as_autologging_books_them(autolog):
+    """The candidate that is marked is the one that the search chose, on all pictures."""
+
+    def last(results):
+        return len(results["params"]) - 1
+
+    tried = {"max_depth": [1, 2, 3], "min_samples_leaf": [1, 5]}
+    GridSearchCV(DecisionTreeClassifier(random_state=0), tried, cv=3, refit=last).fit(X, y)
+    (top,) = [
+        run
+        for run in skledger.search_runs(output_format="list")
+        if run.data.params.get("best_max_depth")
+    ]
+    with artifact_store(top.info.artifact_uri).open("training_plots.json") as stream:
+        numbers = json.loads(stream.read())
+    lines = numbers["parallel_coordinates"]
+    columns = {column["name"]: column["values"] for column in lines["columns"]}
+    assert [columns[name][lines["chosen"]] for name in tried] == [3, 5]
+    heat = numbers["cv_score_heatmap"]
+    row, column = heat["chosen"]
+    assert {heat["rows"][row], heat["columns"][column]} == {"3", "5"}

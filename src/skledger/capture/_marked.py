@@ -9,14 +9,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from skledger.capture import _lettering
 from skledger.capture._grid import titled
-from skledger.capture._panel import Panel, fitted, left_margin, span, ticks
+from skledger.capture._panel import INK, Panel, fitted, left_margin, span, ticks
 from skledger.capture._sheet import Box, Colour, Sheet
+from skledger.capture.search_values import told_apart
 
 __all__ = [
     "Marked",
     "Marks",
     "Scale",
+    "apart",
+    "axis_marks",
     "bounded",
     "decades",
     "named_panel",
@@ -25,6 +29,7 @@ __all__ = [
     "placed",
     "right_margin",
     "scores_span",
+    "ticked",
 ]
 
 Numbers = npt.NDArray[np.float64]
@@ -32,20 +37,30 @@ Picture = dict[str, Any]
 Scale = tuple[float, float]
 Marks = list[tuple[float, str]]
 
+_LONGEST_LABEL = 200.0  # pixels, of a named value below an axis
 _LARGEST = 1e299  # what lies beyond is drawn there, where a panel still has room for ticks
 
 
 class Marked(Panel):
-    """A panel that may have ticks of its own on the x axis."""
+    """A panel that may have ticks of its own on the x axis, or there only whole numbers."""
 
     def __init__(
-        self, sheet: Sheet, box: Box, x: Scale, y: Scale, marks: Marks | None = None
+        self,
+        sheet: Sheet,
+        box: Box,
+        x: Scale,
+        y: Scale,
+        marks: Marks | None = None,
+        whole: bool = False,
     ) -> None:
         super().__init__(sheet, box, x, y)
-        self.marks = marks
+        self.marks, self.whole = marks, whole
 
     def _x_ticks(self) -> Marks:
-        return super()._x_ticks() if self.marks is None else self.marks
+        if self.marks is not None:
+            return self.marks
+        marks = super()._x_ticks()
+        return _whole_ones(marks) if self.whole else marks
 
     def whiskers(self, x: Numbers, y: Numbers, reach: Numbers, colour: Colour) -> None:
         """Draw how far each point may lie above and below."""
@@ -59,6 +74,12 @@ class Marked(Panel):
         """Draw points."""
         place = self.across(x), self.up(y)
         self.sheet.dots(*place, colour, radius=radius, opacity=opacity, within=self.box)
+
+    def ring(self, x: float, y: float) -> None:
+        """Draw a ring around a point."""
+        turn = np.linspace(0, 2 * np.pi, 41)
+        at = float(self.across(x)) + 8 * np.cos(turn), float(self.up(y)) + 8 * np.sin(turn)
+        self.sheet.line(*at, INK, thick=2)
 
     def line(
         self, x: npt.ArrayLike, y: npt.ArrayLike, colour: Colour, dashes: Sequence[int] = ()
@@ -84,7 +105,7 @@ def numbered_panel(
     across = span(x)
     sheet = titled(picture, note, round(left + 560 + right_margin(across)), 460)
     marks = decades(across, most=9) if picture.get("log") else None
-    panel = Marked(sheet, (left, 58, 560, 330), across, scale, marks)
+    panel = Marked(sheet, (left, 58, 560, 330), across, scale, marks, whole=_is_whole(x))
     if under is not None:
         under(panel)
     panel.frame(*axes)
@@ -96,10 +117,11 @@ def named_panel(
 ) -> Marked:
     """Return a panel with a column for each of the names below it, its frame drawn."""
     left = left_margin(scale)
+    labels = apart(labels, 11, _LONGEST_LABEL)
     step = min(110, max(16, 560 // len(labels)))
-    wide = max(420, step * len(labels))
+    wide = max(540, step * len(labels))
     upright = fitted(labels, 11, 1e9) > wide / len(labels) - 10
-    below = 44 + (fitted(labels, 11, 150) if upright else 14)
+    below = 44 + (fitted(labels, 11, _LONGEST_LABEL) if upright else 14)
     sheet = titled(picture, note, round(left) + wide + 24, round(below) + 402)
     box = (left, round(below), wide, 330)
     panel = Marked(sheet, box, (-0.5, len(labels) - 0.5), scale, [])
@@ -108,10 +130,49 @@ def named_panel(
     for index, label in enumerate(labels):
         x = float(panel.across(index))
         if upright:
-            sheet.text(x + 4, below - 7, label, across="right", room=150, upwards=True)
+            room = _LONGEST_LABEL
+            sheet.text(x + 4, below - 7, label, across="right", room=room, upwards=True)
         else:
             sheet.text(x, below - 17, label, across="centre")
     return panel
+
+
+def apart(labels: list[str], size: int, room: float) -> list[str]:
+    """Shorten labels to `room` (pixels) such that those that differ still do."""
+    return told_apart(labels, lambda label: _lettering.shorten(label, size, room))
+
+
+def _whole_ones(marks: Marks) -> Marks:
+    """Return those of some ticks that are whole numbers."""
+    whole = [(at, text) for at, text in marks if abs(at - round(at)) <= 1e-9 * max(1.0, abs(at))]
+    return [
+        (at, f"{round(at):,}".replace("-", "\N{MINUS SIGN}") if abs(at) < 1e6 else text)
+        for at, text in whole
+    ]
+
+
+def _is_whole(values: Numbers) -> bool:
+    known = values[np.isfinite(values)]
+    return len(known) > 0 and bool((known == np.rint(known)).all())
+
+
+def axis_marks(scale: Scale, values: Numbers, log: bool) -> Marks:
+    """Return ticks for values placed on an axis: decades, or whole numbers for whole numbers."""
+    if log:
+        return decades(scale, 8)
+    marks = ticks(scale, 8)
+    return _whole_ones(marks) if _is_whole(values) else marks
+
+
+def ticked(scale: Scale, most: int) -> Scale:
+    """Return the scale, wider as far as it needs to be to have two ticks."""
+    low, high = scale
+    for _ in range(40):
+        if len(ticks((low, high), most)) > 1:
+            break
+        air = 0.05 * (high - low)
+        low, high = low - air, high + air
+    return low, high
 
 
 def placed(values: Numbers, picture: Picture) -> Numbers:

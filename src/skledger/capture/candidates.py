@@ -20,6 +20,7 @@ __all__ = [
     "is_search",
     "leaf_params",
     "read_fold",
+    "searched_by",
     "summarise",
 ]
 
@@ -30,10 +31,11 @@ _GRIDS = ("param_", "search_space", "space", "parameters")
 
 
 def is_search(estimator: Any) -> bool:
-    """Tell whether an estimator searches for params of another.
+    """Tell whether an estimator searches for params of another, before it does.
 
     scikit-learn's searches and what is derived from them do. Of others, what takes an estimator, a
-    cross-validation and something to search in.
+    cross-validation and something to search in. What else does shows in its results: see
+    `skledger.capture.results.has_candidates`.
     """
     name = "sklearn.model_selection._search", "BaseSearchCV"
     if any((each.__module__, each.__name__) == name for each in type(estimator).__mro__):
@@ -42,6 +44,19 @@ def is_search(estimator: Any) -> bool:
         return False
     names = estimator.get_params(deep=False).keys()
     return {"estimator", "cv"} <= names and any(each.startswith(_GRIDS) for each in names)
+
+
+def searched_by(search: Any) -> Any:
+    """Return the estimator whose params a search tries; None when it has none.
+
+    It is ``estimator``, or the only other param that can be fitted.
+    """
+    estimator = getattr(search, "estimator", None)
+    if estimator is None:
+        params = search.get_params(deep=False).values()
+        fitting = [each for each in params if hasattr(each, "fit") and hasattr(each, "get_params")]
+        estimator = fitting[0] if len(fitting) == 1 else None
+    return estimator
 
 
 def is_pipeline(estimator: Any) -> bool:
@@ -67,6 +82,8 @@ class Fold:
         In s since the epoch.
     ended : float
         In s since the epoch.
+    summary : Summary or None
+        What all folds of its estimator come to, where that is known from a table.
     """
 
     index: int
@@ -76,6 +93,7 @@ class Fold:
     error: str | None
     started: float | None
     ended: float
+    summary: Summary | None = None
 
     def known_scores(self) -> list[Score]:
         """Return the scores that the estimator got: none when it failed, never NaN."""
@@ -125,7 +143,7 @@ def summarise(estimators: Sequence[Sequence[Fold]]) -> list[Summary]:
     """Return the means and standard deviations over the folds of each estimator.
 
     The same numbers as in ``cv_results_``: means over the folds, and standard deviations with the
-    number of folds as divisor.
+    number of folds as divisor. Folds that are known from a table bring with them what it tells.
 
     Parameters
     ----------
@@ -135,7 +153,9 @@ def summarise(estimators: Sequence[Sequence[Fold]]) -> list[Summary]:
     summaries = [Summary() for _ in estimators]
     groups: dict[tuple[int, tuple[str, ...]], list[int]] = {}
     for at, folds in enumerate(estimators):
-        if folds:
+        if folds and folds[0].summary is not None:
+            summaries[at] = folds[0].summary
+        elif folds:
             groups.setdefault((len(folds), _columns(folds)), []).append(at)
     for (_, columns), members in groups.items():
         for column in columns:
@@ -225,13 +245,27 @@ class ParamTexts:
         with contain(f"the params of {type(estimator).__name__}"):
             self._base = params_as_text(leaf_params(estimator))
 
-    def of(self, params: Mapping[str, Any]) -> dict[str, str]:
-        """Return the params of one candidate."""
-        texts = params_as_text(params)
+    def of(
+        self, params: Mapping[str, Any], rung: Mapping[str, str] | None = None
+    ) -> dict[str, str]:
+        """Return the params of one candidate.
+
+        Parameters
+        ----------
+        params : mapping
+            What it sets.
+        rung : mapping of str to str, optional
+            What stands beside them: of a halving search ``iter`` and ``n_resources``. Where the
+            estimator has a param of such a name, ``halving_<name>``.
+        """
+        own, base = params_as_text(params), self._base
         if any(_holds_estimator(value) for value in params.values()):
             with contain("the params of a candidate"):
-                return {**params_as_text(leaf_params(self._with(params))), **texts}
-        return {**self._base, **texts}
+                base = params_as_text(leaf_params(self._with(params)))
+        texts = {**base, **own}
+        if not rung:
+            return texts
+        return {**texts, **{k if k not in texts else f"halving_{k}": v for k, v in rung.items()}}
 
     def of_estimator(self, estimator: Any) -> dict[str, str]:
         """Return the params of a candidate that has them set already."""

@@ -17,6 +17,7 @@ from skledger.capture._marked import (
     placed,
     right_margin,
     scores_span,
+    ticked,
 )
 from skledger.capture._panel import GREY, Panel, fitted, left_margin, number, span, ticks
 from skledger.capture._sheet import Box, Colour, Sheet
@@ -176,7 +177,7 @@ def _cv_scores(picture: Picture) -> Sheet:
     rows = -(-len(metrics) // columns)
     wide, high = (560, 260) if len(metrics) == 1 else (560 if columns == 1 else 420, 140)
     # No axis has a label at its left.
-    scales = [_fold_scale(*each) for each in zip(metrics, scores, strict=True)]
+    scales = [_fold_scale(*each, high) for each in zip(metrics, scores, strict=True)]
     margin = round(max(map(left_margin, scales))) - 18
     sheet = titled(picture, note, columns * (wide + margin + 16) + 8, rows * (high + 62) + 76)
     for index, scale in enumerate(scales):
@@ -187,9 +188,12 @@ def _cv_scores(picture: Picture) -> Sheet:
     return sheet
 
 
-def _fold_scale(metric: Picture, scores: Numbers) -> Scale:
+def _fold_scale(metric: Picture, scores: Numbers, high: int) -> Scale:
+    """Return a scale on which no point touches the frame, with two ticks at least."""
     mean, std = _mean_std(metric)
-    return span(bounded(scores), bounded(np.array([mean - std, mean + std])))
+    low, above = span(bounded(scores), bounded(np.array([mean - std, mean + std])))
+    air = 8 / high * (above - low)
+    return ticked((low - air, above + air), max(2, high // 45))
 
 
 def _mean_std(metric: Picture) -> Numbers:

@@ -12,6 +12,7 @@ from skledger.capture.candidates import is_search
 from skledger.capture.dataset import DataBefore, before_fit, shape_of
 from skledger.capture.likeness import likeness
 from skledger.capture.params import params_as_text
+from skledger.capture.results import has_candidates
 from skledger.ledger import drawing
 from skledger.ledger.notes import FitNote, Noted
 from skledger.ledger.place import describe_model, place_for
@@ -150,12 +151,23 @@ class FitLedger:
     def fit_ended(self, call: FitCall, note: Noted) -> None:
         """Measure, store the model, and write the run; pictures are left to the writer."""
         try:
+            note = self._as_what_it_was(call, note)
             note.end(self, call)
         except BaseException:
             note.place.abandon()
             raise
         finally:
             note.forget()
+
+    def _as_what_it_was(self, call: FitCall, note: Noted) -> Noted:
+        """Return the note of a search, when the fit shows only now that it was one."""
+        if type(note) is FitNote and call.error is None:
+            with contain(f"the candidates of {type(call.estimator).__name__}"):
+                if has_candidates(call.estimator):
+                    from skledger.ledger.past_searches import as_search
+
+                    return as_search(self, call, note)
+        return note
 
     def book(self, call: FitCall, note: FitNote) -> None:
         """Book a fit that ended."""

@@ -19,7 +19,7 @@ from typing import Any
 from skledger._guard import contain, logger
 from skledger._writer import writer
 from skledger.errors import NotFoundError, ParamConflictError
-from skledger.ledger.records import Records, storable
+from skledger.ledger.records import Records, storable, storable_key
 from skledger.stores.artifacts import artifact_store, local_folder
 from skledger.tracking import runs
 from skledger.tracking.context import default_tags, process_identity
@@ -322,17 +322,15 @@ class UserRun(Place):
         params = {
             k: self._free("params", k, _differs(held.params, v)) for k, v in records.params.items()
         }
-        keys = {**records.metrics, **{each.key: 0.0 for each in records.steps}}
+        measured = records.metric_records(end_time, step)
+        keys = dict.fromkeys(each.key for each in measured)
         metrics = {k: self._free("metrics", k, held.metrics.__contains__) for k in keys}
         tags = {k: self._free("tags", k, _differs(held.tags, v)) for k, v in records.tags.items()}
         self.store.write(
             RunChange(
                 self.info.run_id,
                 params=tuple(Param(params[k], v) for k, v in records.params.items()),
-                metrics=tuple(
-                    replace(each, key=metrics[each.key])
-                    for each in records.metric_records(end_time, step)
-                ),
+                metrics=tuple(replace(each, key=metrics[each.key]) for each in measured),
                 tags=tuple(RunTag(tags[k], v) for k, v in records.tags.items()),
                 models=records.models,
                 deleted_models=records.replaced_models,
@@ -401,7 +399,7 @@ def describe_model(
         source_run_id=place.info.run_id,
         tags={**{k: storable(v, MAX_TAG_LENGTH) for k, v in default_tags().items()}, **tags},
         params=dict(records.params),
-        metrics=tuple(Metric(k, v, now) for k, v in records.metrics.items()),
+        metrics=tuple(Metric(storable_key(k), v, now) for k, v in records.metrics.items()),
     )
 
 

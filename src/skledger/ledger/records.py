@@ -93,7 +93,7 @@ class Records:
 
     def metric_records(self, timestamp: int, step: int = 0) -> tuple[Metric, ...]:
         """Return the metrics as entities, those with a history with all of it."""
-        now = [Metric(k, v, timestamp, step) for k, v in self.metrics.items()]
+        now = [Metric(storable_key(k), v, timestamp, step) for k, v in self.metrics.items()]
         return (*now, *self.steps)
 
     def param_records(self) -> tuple[Param, ...]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from skledger._guard import contain
 from skledger._sigterm import ending_on_sigterm
-from skledger.capture.candidates import ParamTexts
+from skledger.capture.candidates import ParamTexts, searched_by
 from skledger.capture.params import params_as_text
 from skledger.capture.results import Results, read_results
 from skledger.ledger.children import Children
@@ -47,7 +46,7 @@ class SearchUnits:
     is_ranked = True
 
     def __init__(self, search: Any) -> None:
-        self.estimator = search.estimator
+        self.estimator = searched_by(search)
         self.texts = ParamTexts(self.estimator)
         self.is_numbered = False
         refit = getattr(search, "refit", None)
@@ -107,9 +106,9 @@ class SearchUnits:
         rung = self._rounds[task.round][1]
         if task.candidate is None:
             return Unit(number, self.texts.of_estimator(task.estimator), None)
-        params = self.texts.of(task.params or {})
+        params = self.texts.of(task.params or {}, rung)
         folds = task.split[1] if task.split else None
-        return Unit(number, _beside(params, rung), folds, rung=int(rung.get("iter", 0)))
+        return Unit(number, params, folds, rung=int(rung.get("iter", 0)))
 
     def number_of(self, round_: object) -> int | None:
         """Return the candidate of a round that is one."""
@@ -126,12 +125,6 @@ class SearchUnits:
             if isinstance(wanted, int) and wanted > known:
                 return wanted
         return known if self.is_numbered else None
-
-
-def _beside(params: Mapping[str, str], rung: Mapping[str, str]) -> dict[str, str]:
-    """Return the params of a candidate with those of its rung, which give way."""
-    free = {key if key not in params else f"halving_{key}": value for key, value in rung.items()}
-    return {**params, **free}
 
 
 def _halving_total(search: Any, known: int) -> int:
@@ -216,11 +209,9 @@ class SearchNote(FitNote):
 
     def _end_children(self, results: Results, started: float) -> None:
         if not self.children.count():
-            for past in results.past_candidates(started):
-                texts = self.units.texts.of(past.params)
-                unit = Unit(past.number, texts, len(past.folds), past.folds, is_past=True)
-                self.children.add(unit)
-            self.units.is_numbered = True
+            from skledger.ledger.past_searches import add_candidates
+
+            add_candidates(self, results.past_candidates(started))
         self.children.end(None, results)
 
     def _book_best(self, results: Results) -> None:
@@ -242,12 +233,15 @@ class SearchNote(FitNote):
         if results.params is None or scores is None:
             return
         rows = results.last_rows()
+        resources = results.column("n_resources")
         self.records.pictures.update(
             search_pictures(
                 [results.params[row] for row in rows],
                 [scores[row] for row in rows],
                 None if errors is None else [errors[row] for row in rows],
                 metric=results.scorer,
+                chosen=rows.index(results.best_index) if results.best_index in rows else None,
+                resources=None if resources is None else [resources[row] for row in rows],
             )
         )
 

@@ -184,7 +184,7 @@ class Scribe:
             The rank of each child, where it is known.
         """
         metrics = [
-            Metric(key, value, _ms(fold.ended), fold.index)
+            Metric(storable_key(key), value, _ms(fold.ended), fold.index)
             for fold in unit.folds[unit.written or 0 :]
             for key, value in fold.known_scores()
         ]
@@ -192,7 +192,9 @@ class Scribe:
         if summary is not None:
             end_time = _ms(unit.ended())
             ending = unit.ending or failure_of(summary)
-            metrics += [Metric(key, value, end_time) for key, value in summary.metrics.items()]
+            metrics += [
+                Metric(storable_key(key), value, end_time) for key, value in summary.metrics.items()
+            ]
             metrics += rank_metrics(unit.number, ranks, end_time)
         if summary is None:
             status = RunStatus.RUNNING
@@ -263,7 +265,9 @@ class Scribe:
 def rank_metrics(number: int, ranks: Ranks, timestamp: int) -> list[Metric]:
     """Return the ranks of a child as metrics."""
     return [
-        Metric(key, column[number], timestamp) for key, column in ranks.items() if number in column
+        Metric(storable_key(key), column[number], timestamp)
+        for key, column in ranks.items()
+        if number in column
     ]
 
 

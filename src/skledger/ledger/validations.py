@@ -30,6 +30,7 @@ from skledger.ledger.notes import FitNote
 from skledger.ledger.past_searches import PastSearches, searches_in
 from skledger.ledger.place import OwnRun
 from skledger.ledger.progress import open_progress
+from skledger.ledger.records import storable_key
 from skledger.ledger.searches import ending_after
 from skledger.ledger.units import Ending, Unit, failure_of
 from skledger.tracking.entities import Metric, RunInfo
@@ -366,7 +367,7 @@ _BOOKINGS = {
 def _steps(folds: Sequence[Fold]) -> list[Metric]:
     """Return the scores of folds, each a step."""
     return [
-        Metric(key, value, round(1000 * fold.ended), fold.index)
+        Metric(storable_key(key), value, round(1000 * fold.ended), fold.index)
         for fold in folds
         for key, value in fold.known_scores()
     ]
