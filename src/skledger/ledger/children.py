@@ -78,7 +78,7 @@ class Children:
         self._cut_off: set[int] = set()  # those that the end of the search ended
         self._done = 0
         self._failed = 0
-        self._armed = False
+        self._alarm: object = None
         self._is_over = False  # what comes now, of a thread that is left behind, is nobody's
         self._interval = INTERVAL
         self._lock = threading.RLock()
@@ -111,9 +111,8 @@ class Children:
         if self._is_over:
             return
         self._arrived.append(what)
-        if not self._armed:
-            self._armed = True
-            writer.alarm(self._interval, self._flush_late)
+        if self._alarm is None:
+            self._alarm = writer.alarm(self._interval, self._flush_late)
 
     def _flush_late(self) -> None:
         start = time.monotonic()
@@ -127,7 +126,7 @@ class Children:
     def flush(self) -> None:
         """Write what has come."""
         with self._lock:
-            self._armed = False
+            self._alarm = None
             if self._is_over:
                 return
             self._take_arrived()
@@ -150,6 +149,7 @@ class Children:
         """
         with self._lock:
             self._is_over = True
+            writer.cancel(self._alarm)
             self._take_arrived()
             units = [self._open[number] for number in sorted(self._open)]
             for unit in units:
