@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
+import sys
+import textwrap
 
 import pytest
 
@@ -13,32 +17,42 @@ from skledger.tracking import runs, session
 
 
 @pytest.fixture(autouse=True)
-def _own_place(tmp_path, monkeypatch):
+def _own_place(tmp_path):
     """Run each test in an empty folder, with the default store, and clean up behind it."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("SKLEDGER_TRACKING_URI", "MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID"):
-        monkeypatch.delenv(name, raising=False)
     runs.reset()
     session.reset()
-    yield
-    skledger.autolog(disable=True)
-    writer.flush(60)
-    from skledger.ledger import streams
+    # MLflow keeps its experiment in the environment and here.
+    mlflow = sys.modules.get("mlflow.tracking.fluent")
+    if mlflow is not None:
+        mlflow._active_experiment_id = None
+    # Not the test's own `monkeypatch`, which it may undo.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        for name in ("TRACKING_URI", "RUN_ID", "EXPERIMENT_ID", "EXPERIMENT_NAME"):
+            patch.delenv(f"SKLEDGER_{name}", raising=False)
+            patch.delenv(f"MLFLOW_{name}", raising=False)
+        # Nothing is left in the home of whoever runs the tests.
+        patch.setenv("SKLEDGER_OUTBOX", str(tmp_path / "outbox"))
+        yield
+        skledger.autolog(disable=True)
+        writer.flush(60)
+        from skledger.ledger import streams
 
-    streams.finish_all()
-    runs.reset()
-    session.reset()
-    logging.getLogger("skledger").setLevel(logging.NOTSET)
+        streams.finish_all()
+        runs.reset()
+        session.reset()
+        logging.getLogger("skledger").setLevel(logging.NOTSET)
 
 
 @pytest.fixture(autouse=True)
-def swallowed(monkeypatch):
+def swallowed():
     """Raise at the end of a test what was contained during it; tests of failures clear the list."""
     errors: list[BaseException] = []
-    monkeypatch.setattr(_guard, "swallowed", errors)
-    monkeypatch.setattr(_guard, "_counts", {})
-    yield errors
-    writer.flush(60)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_guard, "swallowed", errors)
+        patch.setattr(_guard, "_counts", {})
+        yield errors
+        writer.flush(60)
     if errors:
         raise errors[0]
 
@@ -75,17 +89,41 @@ def regression():
     return load_diabetes(return_X_y=True)
 
 
+def _server(kind):
+    """Start a database server, unless there is none to start."""
+    import _servers
+
+    try:
+        server = getattr(_servers, kind)()
+    except _servers.Missing as missing:
+        pytest.skip(str(missing))
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """A PostgreSQL server of the tests' own; `new_database()` returns the URI of an empty one."""
+    yield from _server("Postgres")
+
+
+@pytest.fixture(scope="session")
+def mysql():
+    """A MySQL or MariaDB server of the tests' own, likewise."""
+    yield from _server("Mysql")
+
+
 @pytest.fixture
 def run_python(tmp_path):
     """Run code in a new Python, in the test's folder; returns the finished process."""
-    import os
-    import subprocess
-    import sys
-    import textwrap
 
-    def run(code, *args, check=True, env=None, **options):
+    def run(code, *args, check=True, env=None, script=False, **options):
+        code = textwrap.dedent(code)
+        if script:
+            # Classes of a file's ``__main__`` can be found by the workers of joblib.
+            (tmp_path / "script.py").write_text(code)
         process = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(code), *args],
+            [sys.executable, *(["script.py"] if script else ["-c", code]), *args],
             cwd=tmp_path,
             capture_output=True,
             text=True,
@@ -102,8 +140,6 @@ def run_python(tmp_path):
 
 def pytest_sessionfinish(session, exitstatus):
     """Where everything can be installed, nothing may be skipped."""
-    import os
-
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if os.environ.get("SKLEDGER_CI") and reporter is not None and exitstatus == 0:
         skipped = reporter.stats.get("skipped", [])

@@ -1,8 +1,5 @@
 """Classes of ``__main__`` are pickled by value: what comes back must not undo our hooks."""
 
-import os
-import subprocess
-import sys
 import textwrap
 
 import pytest
@@ -42,17 +39,8 @@ CALLS = {
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_fits_are_booked_after(tmp_path, call):
+def test_fits_are_booked_after(run_python, call):
     """Whatever a call has brought from other processes or files, the next fit is one more run."""
-    script = tmp_path / "script.py"
     body = f"{CALLS[call]}\nbefore = count()\nMine(k=5).fit(X, y)\nassert count() == before + 1"
-    script.write_text(HEAD + textwrap.indent(body, "    "))
-    done = subprocess.run(
-        [sys.executable, script],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={**os.environ, "SKLEDGER_TRACKING_URI": f"sqlite:///{tmp_path}/t.db"},
-    )
-    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    done = run_python(HEAD + textwrap.indent(body, "    "), script=True)
+    assert done.stderr == ""

@@ -22,6 +22,9 @@ PLAIN = (bool, int, float, complex, str, bytes, type(None), type, slice, np.gene
 SMALL = 1 << 14
 #: Sequences and dicts of at most so many items are looked into, and kept when all are small.
 FEW = 200
+#: Lists of more fitted estimators are an ensemble's members, which no diagram shows: a forest's
+#: hundred trees would cost more than its pickle.
+FEW_MEMBERS = 8
 
 
 def likeness(estimator: Any) -> Any:
@@ -67,6 +70,8 @@ def _is_small(value: Any, depth: int = 3) -> bool:
         if not depth or len(value) > FEW:
             return False
         items = value.values() if isinstance(value, dict) else value
+        if len(value) > FEW_MEMBERS and any(_is_estimator(item) for item in items):
+            return False
         return all(_is_small(item, depth - 1) for item in items)
     return isinstance(value, PLAIN) or _is_estimator(value)
 
