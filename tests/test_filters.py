@@ -9,7 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skledger.errors import InvalidParameterError
-from skledger.tracking.filters import Comparison, Ordering, parse_filter, parse_order_by
+from skledger.tracking.filters import (
+    Comparison,
+    Ordering,
+    format_filter,
+    format_order_by,
+    parse_filter,
+    parse_order_by,
+)
+from skledger.tracking.filters.fields import GRAMMARS
 
 
 @pytest.mark.parametrize(
@@ -81,6 +89,11 @@ def test_filters_are_read(text, expected):
         ("tags.k = 'a';", "unexpected character", 12),
         ("tags.k = 'a' tags.k = 'b'", "expected AND", 13),
         ("tags.k = '\ud800'", "surrogate", 10),
+        ("tags.k ! 'a'", "expected !=", 7),
+        ("tags.k = 'a' = 'b'", "expected AND", 13),
+        ("start_time > 'x'", "milliseconds since 1970", 13),
+        ("metrics.a IS 1", "expected NULL or NOT NULL", 13),
+        ("dataset.name IS NULL", "data set cannot", 20),
     ],
 )
 def test_errors_point_at_the_place(text, says, at):
@@ -164,6 +177,85 @@ def test_orders_that_cannot_be_read(clauses):
         parse_order_by(clauses)
 
 
+def test_the_caret_of_a_long_filter_is_on_its_line():
+    """A filter of thousands of identifiers is cut to the part around the place."""
+    text = "run_id IN (" + ", ".join(f"'{number:032x}'" for number in range(3000)) + " 'x')"
+    with pytest.raises(InvalidParameterError) as caught:
+        parse_filter(text)
+    _, line, caret, _ = str(caught.value).splitlines()
+    assert len(line) < 120
+    assert line.startswith("  ...")
+    assert line[caret.index("^") :] == "'x')"
+
+
+def test_the_caret_stands_under_wide_and_combined_characters():
+    """A terminal shows some characters in two columns and some in none; a tab is one blank."""
+    with pytest.raises(InvalidParameterError) as caught:
+        parse_filter("tags.\u65e5\u672c\t= e\u0301x")
+    _, line, caret, _ = str(caught.value).splitlines()
+    assert line == "  tags.\u65e5\u672c = e\u0301x"
+    assert caret == "  " + " " * (5 + 4 + 3) + "^"
+
+
+@pytest.mark.parametrize(
+    ("entity", "text", "expected"),
+    [
+        ("experiment", "attribute.name ILIKE 'a%'", ("attribute", "name", "ILIKE", "a%")),
+        ("experiment", "experiment_id IN ('1')", ("attribute", "experiment_id", "IN", ("1",))),
+        ("experiment", "tags.experiment_id LIKE '1'", ("tag", "experiment_id", "LIKE", "1")),
+        ("logged_model", "metrics.acc < 1", ("metric", "acc", "<", 1.0)),
+        ("logged_model", "creation_time = 5", ("attribute", "creation_timestamp", "=", 5)),
+        ("logged_model", "status != 'READY'", ("attribute", "status", "!=", "READY")),
+        ("registered_model", "name LIKE 'a%'", ("attribute", "name", "LIKE", "a%")),
+        ("registered_model", "tags.`a b` = 'x'", ("tag", "a b", "=", "x")),
+        ("model_version", "version_number >= 2", ("attribute", "version_number", ">=", 2)),
+        ("model_version", "run_id IN ('a', 'b')", ("attribute", "run_id", "IN", ("a", "b"))),
+        ("model_version", "source_path = 's3://x'", ("attribute", "source_path", "=", "s3://x")),
+    ],
+)
+def test_each_entity_has_its_grammar(entity, text, expected):
+    """Experiments, logged models, registered models and their versions have their own keys."""
+    assert parse_filter(text, entity) == (Comparison(*expected),)
+
+
+@pytest.mark.parametrize(
+    ("entity", "text", "says"),
+    [
+        ("experiment", "metrics.a > 1", "cannot be searched by a metric"),
+        ("experiment", "experiment_id LIKE '1%'", "is an identifier"),
+        ("logged_model", "dataset.name = 'x'", "cannot be searched by a dataset"),
+        ("logged_model", "run_id = 'x'", "did you mean source_run_id?"),
+        ("registered_model", "params.C = '1'", "only by tag, attribute"),
+        ("model_version", "version_number = '1'", "a whole number"),
+    ],
+)
+def test_what_an_entity_has_not_is_an_error(entity, text, says):
+    """The message names what there is instead."""
+    with pytest.raises(InvalidParameterError, match=re.escape(says)):
+        parse_filter(text, entity)
+
+
+def test_models_are_ordered_as_the_client_of_mlflow_asks():
+    """A clause for logged models may be a dictionary, with the data set that counts."""
+    clauses = [
+        {"field_name": "metrics.acc", "ascending": False, "dataset_name": "iris"},
+        {"field_name": "metrics.acc", "dataset_digest": "d1"},
+        "creation_time",
+    ]
+    assert parse_order_by(clauses, "logged_model") == (
+        Ordering("metric", "acc", False, dataset_name="iris"),
+        Ordering("metric", "acc", True, dataset_digest="d1"),
+        Ordering("attribute", "creation_timestamp", True),
+    )
+    for wrong in ({"name": "metrics.acc"}, {"field_name": 3}, {"field_name": "params.C"}):
+        with pytest.raises(InvalidParameterError):
+            parse_order_by([wrong], "logged_model")
+    with pytest.raises(InvalidParameterError, match="must be text"):
+        parse_order_by([clauses[0]], "run")
+    with pytest.raises(InvalidParameterError, match="must be a list"):
+        parse_order_by(clauses[0], "logged_model")
+
+
 PIECES = st.sampled_from(
     ["metrics", "params.C", ".", "tags.k", "'a'", "`b`", '"c"', "=", "!=", ">", "IS", "NOT", "NULL"]
     + ["IN", "(", ")", ",", "LIKE", "and", "1", "-1e5", "status", "dataset.name", " ", "'", "\n"]
@@ -174,7 +266,7 @@ PIECES = st.sampled_from(
 @given(st.text(max_size=60) | st.lists(PIECES, max_size=12).map(" ".join))
 def test_any_text_is_read_or_refused(text):
     """No text makes the reader fail in another way than InvalidParameterError."""
-    for entity in ("run", "experiment"):
+    for entity in GRAMMARS:
         for read in (lambda: parse_filter(text, entity), lambda: parse_order_by([text], entity)):
             try:
                 read()
@@ -182,42 +274,64 @@ def test_any_text_is_read_or_refused(text):
                 pass
 
 
-KEY = st.text(
-    st.characters(exclude_categories=["Cs"], exclude_characters="`"), min_size=1, max_size=20
-)
+KEY = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 
 
-def quoted(text):
-    return "'" + text.replace("'", "''") + "'"
+@st.composite
+def named(draw, entity, sorts=False):
+    """Draw a kind and a key."""
+    grammar = GRAMMARS[entity]
+    kind = draw(st.sampled_from(grammar.sorted if sorts else grammar.filtered))
+    if kind == "attribute":
+        return kind, draw(st.sampled_from(sorted(set(grammar.attributes.values()))))
+    if kind == "dataset":
+        return kind, draw(st.sampled_from(["name", "digest", "context"]))
+    return kind, draw(KEY)
 
 
 @st.composite
-def comparisons(draw):
-    kind = draw(st.sampled_from(["metric", "param", "tag"]))
-    key = draw(KEY)
-    if draw(st.booleans()):
+def comparisons(draw, entity):
+    """Draw any condition that the grammar of an entity has."""
+    kind, key = draw(named(entity))
+    if kind != "dataset" and draw(st.integers(0, 3)) == 0:
         return Comparison(kind, key, draw(st.sampled_from(["IS NULL", "IS NOT NULL"])))
-    if kind == "metric":
-        number = draw(st.floats(allow_nan=False, allow_infinity=False))
+    if kind == "metric" or (kind == "attribute" and key in GRAMMARS[entity].numbers):
+        whole = st.integers(-(10**18) + 1, 10**18 - 1)
+        number = draw(st.floats(allow_nan=False) if kind == "metric" else whole)
         return Comparison(kind, key, draw(st.sampled_from("= != < <= > >=".split())), number)
-    operator = draw(st.sampled_from(["=", "!=", "LIKE", "NOT LIKE", "ILIKE", "IN", "NOT IN"]))
+    operators = ["=", "!=", "IN", "NOT IN"]
+    if kind != "attribute" or key not in GRAMMARS[entity].identifiers:
+        operators += ["LIKE", "NOT LIKE", "ILIKE", "NOT ILIKE"]
+    operator = draw(st.sampled_from(operators))
     if operator.endswith("IN"):
         return Comparison(kind, key, operator, tuple(draw(st.lists(WORDS, min_size=1, max_size=3))))
     return Comparison(kind, key, operator, draw(WORDS))
 
 
-def written(each):
-    text = f"{each.kind}s.`{each.key}` {each.operator}"
-    if each.value is None:
-        return text
-    if isinstance(each.value, tuple):
-        return f"{text} ({', '.join(map(quoted, each.value))})"
-    return f"{text} {quoted(each.value) if isinstance(each.value, str) else repr(each.value)}"
+@pytest.mark.parametrize("entity", GRAMMARS)
+def test_what_is_written_is_read(entity):
+    """Any conditions and any order, once written, read as they were."""
+
+    @settings(max_examples=150, deadline=None)
+    @given(
+        st.lists(comparisons(entity), max_size=4),
+        st.lists(
+            st.builds(
+                lambda name, up: Ordering(*name, up), named(entity, sorts=True), st.booleans()
+            ),
+            max_size=3,
+            unique_by=lambda each: (each.kind, each.key),
+        ),
+    )
+    def check(conditions, orderings):
+        assert parse_filter(format_filter(conditions, entity), entity) == tuple(conditions)
+        assert parse_order_by(format_order_by(orderings, entity), entity) == tuple(orderings)
+
+    check()
 
 
-@settings(max_examples=200, deadline=None)
-@given(st.lists(comparisons(), min_size=1, max_size=4))
-def test_what_is_written_is_read(conditions):
-    """A filter put together from conditions reads as those conditions."""
-    assert parse_filter(" and ".join(map(written, conditions))) == tuple(conditions)
+def test_nan_cannot_be_written():
+    """No filter compares with NaN."""
+    with pytest.raises(InvalidParameterError, match="NaN"):
+        format_filter([Comparison("metric", "a", "=", float("nan"))])

@@ -1,59 +1,30 @@
-"""Filters and orders as SQL."""
+"""Searches as SQL: which rows, in which order."""
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    FromClause,
-    Select,
-    and_,
-    case,
-    exists,
-    func,
-    not_,
-    or_,
-    select,
-)
+from sqlalchemy import ColumnElement, FromClause, Select, and_, case, func, select
 
-from skledger.errors import InvalidParameterError
 from skledger.stores import tables
 from skledger.stores.checks import check_view_type
-from skledger.stores.sql_numbers import encode_number
-from skledger.stores.sql_reading import INFO_COLUMNS
+from skledger.stores.sql_conditions import (
+    EXPERIMENT_COLUMNS,
+    MODEL_COLUMNS,
+    NAN_OF_MODEL,
+    RUN_COLUMNS,
+    Like,
+    experiment_condition,
+    leads_to_runs,
+    model_condition,
+    on_datasets,
+    run_condition,
+)
+from skledger.tracking.entities import LifecycleStage
 from skledger.tracking.filters import Comparison, Ordering
 
-__all__ = ["Like", "select_counts", "select_experiments", "select_runs"]
-
-#: Takes a column, a pattern and whether case counts.
-Like = Callable[[ColumnElement[Any], str, bool], ColumnElement[bool]]
-
-_RUN_COLUMNS = {
-    "run_id": tables.runs.c.run_uuid,
-    "run_name": tables.runs.c.name,
-    "status": tables.runs.c.status,
-    "start_time": tables.runs.c.start_time,
-    "end_time": tables.runs.c.end_time,
-    "user_id": tables.runs.c.user_id,
-    "artifact_uri": tables.runs.c.artifact_uri,
-}
-_EXPERIMENT_COLUMNS = {
-    "experiment_id": tables.experiments.c.experiment_id,
-    "name": tables.experiments.c.name,
-    "creation_time": tables.experiments.c.creation_time,
-    "last_update_time": tables.experiments.c.last_update_time,
-}
-_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
-    "=": operator.eq,
-    "!=": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
+__all__ = ["Like", "select_counts", "select_experiments", "select_models", "select_runs"]
 
 
 def select_runs(
@@ -63,20 +34,32 @@ def select_runs(
     orderings: Sequence[Ordering],
     like: Like,
 ) -> Select[Any]:
-    """Return the query for the rows of the runs that match, in order, without limits."""
+    """Return the query for the identifiers of the runs that match, in order, without limits.
+
+    Only identifiers, because an index has them: what else is in the row is read for those runs
+    that a page shows.
+    """
     runs = tables.runs
-    query = select(*INFO_COLUMNS).where(
-        runs.c.experiment_id.in_(experiment_ids),
-        runs.c.lifecycle_stage.in_(check_view_type(view_type)),
-        *(_run_condition(each, like) for each in conditions),
-    )
+    experiment_id: ColumnElement[Any] = runs.c.experiment_id
+    if any(leads_to_runs(each) for each in conditions):
+        # Adding nothing keeps planners off the experiment's index, through which they would walk
+        # past all its runs.
+        experiment_id = experiment_id + 0
     source: FromClause = runs
     order: list[ColumnElement[Any]] = []
     for ordering in orderings:
         source, keys = _run_order(source, ordering)
         order += keys
-    return query.select_from(source).order_by(
-        *order, runs.c.start_time.desc(), runs.c.run_uuid.asc()
+    return (
+        select(runs.c.run_uuid)
+        .select_from(source)
+        .where(
+            experiment_id.in_(experiment_ids),
+            runs.c.lifecycle_stage.in_(check_view_type(view_type)),
+            # SQLite tries them in this order: first those that few runs meet.
+            *(run_condition(each, like) for each in sorted(conditions, key=_is_vague)),
+        )
+        .order_by(*order, runs.c.start_time.desc(), runs.c.run_uuid.asc())
     )
 
 
@@ -117,114 +100,50 @@ def select_experiments(
         table.last_update_time,
     ).where(
         table.lifecycle_stage.in_(check_view_type(view_type)),
-        *(_experiment_condition(each, like) for each in conditions),
+        *(experiment_condition(each, like) for each in conditions),
     )
-    order: list[ColumnElement[Any]] = []
-    for each in orderings:
-        order += _last_when_null(_EXPERIMENT_COLUMNS[each.key], each.ascending)
-    if not order:
-        order = [table.creation_time.desc()]
+    # The order that MLflow gives to those of one millisecond, too.
+    if not orderings:
+        return query.order_by(
+            *_experiment_order(Ordering("attribute", "creation_time", False)), table.experiment_id
+        )
+    order = [key for each in orderings for key in _experiment_order(each)]
     return query.order_by(*order, table.experiment_id.desc())
 
 
-def _run_condition(each: Comparison, like: Like) -> ColumnElement[bool]:
-    run_id = tables.runs.c.run_uuid
-    if each.kind == "attribute":
-        return _compare(_RUN_COLUMNS[each.key], each.operator, each.value, like)
-    if each.kind == "dataset":
-        return _dataset_condition(each, like)
-    table = {
-        "metric": tables.latest_metrics,
-        "param": tables.params,
-        "tag": tables.tags,
-    }[each.kind].alias()
-    here: list[ColumnElement[bool]] = [table.c.run_uuid == run_id, table.c.key == each.key]
-    if each.operator in ("IS NULL", "IS NOT NULL"):
-        held = exists().where(*here)
-        return not_(held) if each.operator == "IS NULL" else held
-    if each.kind == "metric":
-        here.append(_metric_condition(table.c, each))
-    else:
-        here.append(_compare(table.c.value, each.operator, each.value, like))
-    return exists().where(*here)
+def select_models(
+    experiment_ids: Sequence[int],
+    conditions: Sequence[Comparison],
+    orderings: Sequence[Ordering],
+    like: Like,
+    datasets: Sequence[tuple[str, str]] = (),
+) -> Select[Any]:
+    """Return the query for the identifiers of the logged models that match, in order.
 
-
-def _metric_condition(columns: Any, each: Comparison) -> ColumnElement[bool]:
-    """Compare as floats do: NaN differs from everything and compares with nothing."""
-    value = each.value
-    assert isinstance(value, int | float)
-    number = encode_number(value)[0] if isinstance(value, float) else value
-    compared = _operate(columns.value, each.operator, number)
-    if each.operator == "!=":
-        return or_(columns.is_nan.is_(True), compared)
-    return and_(columns.is_nan.is_(False), compared)
-
-
-def _dataset_condition(each: Comparison, like: Like) -> ColumnElement[bool]:
-    link, dataset, tag = (
-        table.alias() for table in (tables.inputs, tables.datasets, tables.input_tags)
+    Parameters
+    ----------
+    experiment_ids, conditions, orderings, like
+        As for `select_runs`.
+    datasets : sequence of (str, str)
+        Names and digests (or ""): conditions on metrics count only values on these data sets;
+        without such a condition, a model must have some metric on one of them.
+    """
+    models = tables.logged_models.c
+    query = select(models.model_id).where(
+        models.experiment_id.in_(experiment_ids),
+        models.lifecycle_stage != LifecycleStage.DELETED,
+        *(model_condition(each, like, datasets) for each in conditions),
     )
-    here = [
-        link.c.destination_type == "RUN",
-        link.c.destination_id == tables.runs.c.run_uuid,
-        link.c.source_type == "DATASET",
-    ]
-    if each.key == "context":
-        here += [tag.c.input_uuid == link.c.input_uuid, tag.c.name == "mlflow.data.context"]
-        column: ColumnElement[Any] = tag.c.value
-    else:
-        here.append(dataset.c.dataset_uuid == link.c.source_id)
-        column = dataset.c[each.key]
-    return exists().where(*here, _compare(column, each.operator, each.value, like))
+    if datasets and not any(each.kind == "metric" for each in conditions):
+        metric = tables.logged_model_metrics.alias()
+        measured = select(metric.c.model_id).where(on_datasets(metric, datasets))
+        query = query.where(models.model_id.in_(measured))
+    order = [key for each in orderings for key in _model_order(each)]
+    return query.order_by(*order, models.creation_timestamp_ms.desc(), models.model_id.asc())
 
 
-def _experiment_condition(each: Comparison, like: Like) -> ColumnElement[bool]:
-    if each.kind == "attribute":
-        column: ColumnElement[Any] = _EXPERIMENT_COLUMNS[each.key]
-        value = each.value
-        if each.key == "experiment_id":
-            if "LIKE" in each.operator:
-                raise InvalidParameterError("an experiment_id is compared with =, != or IN")
-            texts = value if isinstance(value, tuple) else (value,)
-            # What is no number is the identifier of no experiment.
-            numbers = [int(text) if str(text).isdecimal() else -1 for text in texts if text]
-            if isinstance(value, tuple):
-                return column.not_in(numbers) if "NOT" in each.operator else column.in_(numbers)
-            if value is not None:
-                return _operate(column, each.operator, numbers[0] if numbers else -1)
-        return _compare(column, each.operator, value, like)
-    table = tables.experiment_tags.alias()
-    here = [
-        table.c.experiment_id == tables.experiments.c.experiment_id,
-        table.c.key == each.key,
-    ]
-    if each.operator in ("IS NULL", "IS NOT NULL"):
-        held = exists().where(*here)
-        return not_(held) if each.operator == "IS NULL" else held
-    return exists().where(*here, _compare(table.c.value, each.operator, each.value, like))
-
-
-def _compare(
-    column: ColumnElement[Any], operation: str, value: Any, like: Like
-) -> ColumnElement[bool]:
-    plain: dict[str, Callable[[], ColumnElement[bool]]] = {
-        "IS NULL": lambda: column.is_(None),
-        "IS NOT NULL": lambda: column.is_not(None),
-        "IN": lambda: column.in_(value),
-        "NOT IN": lambda: column.not_in(value),
-        "LIKE": lambda: like(column, value, True),
-        "NOT LIKE": lambda: not_(like(column, value, True)),
-        "ILIKE": lambda: like(column, value, False),
-        "NOT ILIKE": lambda: not_(like(column, value, False)),
-    }
-    if operation in plain:
-        return plain[operation]()
-    return _operate(column, operation, value)
-
-
-def _operate(column: ColumnElement[Any], operation: str, value: Any) -> ColumnElement[bool]:
-    compared: ColumnElement[bool] = _OPERATORS[operation](column, value)
-    return compared
+def _is_vague(each: Comparison) -> bool:
+    return each.operator not in ("=", "IN")
 
 
 def _run_order(
@@ -232,7 +151,7 @@ def _run_order(
 ) -> tuple[FromClause, list[ColumnElement[Any]]]:
     """Return what to join for an order, and what to order by."""
     if ordering.kind == "attribute":
-        return source, _last_when_null(_RUN_COLUMNS[ordering.key], ordering.ascending)
+        return source, _last_when_null(RUN_COLUMNS[ordering.key], ordering.ascending)
     table = {
         "metric": tables.latest_metrics,
         "param": tables.params,
@@ -248,6 +167,38 @@ def _run_order(
     # Numbers, then NaN, then what has no value, in both directions.
     group = case((value.is_(None), 2), (table.c.is_nan.is_(True), 1), else_=0)
     return joined, [group, value if ordering.ascending else value.desc()]
+
+
+def _experiment_order(ordering: Ordering) -> list[ColumnElement[Any]]:
+    """Return what to order by: an experiment that old databases have no time of is the oldest."""
+    column = EXPERIMENT_COLUMNS[ordering.key]
+    known = case((column.is_(None), 0), else_=1)
+    return [known, column] if ordering.ascending else [known.desc(), column.desc()]
+
+
+def _model_order(ordering: Ordering) -> list[ColumnElement[Any]]:
+    if ordering.kind == "attribute":
+        return _last_when_null(MODEL_COLUMNS[ordering.key], ordering.ascending)
+    metric = tables.logged_model_metrics.alias()
+    here = [
+        metric.c.model_id == tables.logged_models.c.model_id,
+        metric.c.metric_name == ordering.key,
+    ]
+    if ordering.dataset_name:
+        here.append(metric.c.dataset_name == ordering.dataset_name)
+    if ordering.dataset_digest:
+        here.append(metric.c.dataset_digest == ordering.dataset_digest)
+    latest = (
+        select(metric.c.metric_value)
+        .where(*here)
+        .order_by(
+            metric.c.metric_timestamp_ms.desc(), metric.c.metric_step.desc(), metric.c.run_id.asc()
+        )
+        .limit(1)
+    )
+    value = latest.scalar_subquery()
+    group = case((value.is_(None), 2), (value == NAN_OF_MODEL, 1), else_=0)
+    return [group, value.asc() if ordering.ascending else value.desc()]
 
 
 def _last_when_null(column: ColumnElement[Any], ascending: bool) -> list[ColumnElement[Any]]:
