@@ -323,19 +323,19 @@ def test_a_file_that_is_not_there_yet_is_not_read_only(tmp_path, monkeypatch):
 
 def test_the_driver_s_errors_are_translated(tmp_path):
     """What the driver refuses while rows are sent is what SQLAlchemy makes of it."""
-    from skledger.stores import sql_writing
+    from skledger.stores import sql_rows
 
     store = open_store(f"sqlite:///{tmp_path}/x.db")
     run_id = write_run(store)
-    rows = sql_writing._Rows()
+    rows = sql_rows.Rows()
     rows["tag"].append((run_id, "k", "v"))
     with store._database.writing() as connection:
-        sql_writing._send(connection, rows)
+        sql_rows.send(connection, rows)
     with pytest.raises(IntegrityError), store._database.writing() as connection:
-        sql_writing._send(connection, rows)
+        sql_rows.send(connection, rows)
     rows["tag"] = [(run_id, "other", object())]
     with pytest.raises(StoreError, match="type 'object'"), store._database.writing() as connection:
-        sql_writing._send(connection, rows)
+        sql_rows.send(connection, rows)
     assert store.get_run(run_id).data.tags == {"k": "v"}
 
 

@@ -279,7 +279,8 @@ def describe(path):
         indexes = set()
         for _, name, unique, origin, _ in connection.execute(f"PRAGMA index_list({table})"):
             parts = tuple(row[2] for row in connection.execute(f"PRAGMA index_info({name})"))
-            indexes.add((name if origin == "c" else origin, unique, parts))
+            if not name.startswith("skledger_"):  # ours, beside those of MLflow
+                indexes.add((name if origin == "c" else origin, unique, parts))
         found[table] = (columns, [tuple(map(str.upper, map(str, link))) for link in links], indexes)
     connection.close()
     return found

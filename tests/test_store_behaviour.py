@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import threading
+import time
 import uuid
 
 import pytest
@@ -19,7 +20,7 @@ from skledger.errors import (
     StoreError,
 )
 from skledger.stores.artifacts import LocalArtifacts, artifact_store
-from skledger.stores.opening import open_store
+from skledger.stores.opening import check_uri, open_store
 from skledger.tracking.entities import (
     Dataset,
     DatasetInput,
@@ -33,13 +34,25 @@ from skledger.tracking.entities import (
     as_tags,
 )
 
+STORES = ["sqlite", "memory", "postgres", "mysql", "file"]
 
-@pytest.fixture(params=["sqlite", "memory"])
+
+@pytest.fixture(params=STORES)
 def store(request, tmp_path):
-    uri = f"sqlite:///{tmp_path}/skledger.db" if request.param == "sqlite" else "memory:"
-    opened = open_store(uri)
+    opened = open_store(new_uri(request, tmp_path))
     yield opened
     opened.close()
+
+
+def new_uri(request, tmp_path):
+    """Return the URI of a place where nothing is, for the store of the fixture's param."""
+    if request.param in ("postgres", "mysql"):
+        return request.getfixturevalue(request.param).new_database()
+    return {
+        "sqlite": f"sqlite:///{tmp_path}/skledger.db",
+        "memory": "memory:",
+        "file": f"{tmp_path}/runs",
+    }[request.param]
 
 
 def info(run_id, experiment_id="0", **changes):
@@ -115,6 +128,7 @@ def test_an_unknown_experiment_is_not_found(store, missing):
 def test_experiments_are_searched(store):
     """Filters, orders and pages work on experiments; the newest come first."""
     for each in ("a1", "b1", "a2"):
+        time.sleep(0.002)  # those of one millisecond come in the order of their identifiers
         store.create_experiment(each, tags={"first": each[0]})
 
     def found(*args, **kwargs):
@@ -132,6 +146,106 @@ def test_experiments_are_searched(store):
     assert len(page) == 3
     rest = store.search_experiments(max_results=3, page_token=page.token)
     assert ([each.name for each in rest], rest.token) == (["Default"], None)
+
+
+def test_an_experiment_is_renamed(store):
+    """A new name that is free is taken, and the time of the change is noted."""
+    number = store.create_experiment("one", tags={"a": "1"})
+    store.create_experiment("two")
+    before = store.get_experiment(number)
+    store.update_experiment(number, name="three")
+    after = store.get_experiment(number)
+    assert (after.name, after.tags) == ("three", {"a": "1"})
+    assert after.artifact_location == before.artifact_location
+    assert after.last_update_time >= before.last_update_time
+    assert store.get_experiment_by_name("one") is None
+    assert store.get_experiment_by_name("three") == after
+    store.update_experiment(number, name="three")
+    with pytest.raises(AlreadyExistsError, match="'two'"):
+        store.update_experiment(number, name="two", tags={"a": "2"})
+    with pytest.raises(InvalidParameterError, match="name of an experiment"):
+        store.update_experiment(number, name="")
+    assert store.get_experiment(number) == store.get_experiment_by_name("three")
+    assert store.get_experiment(number).tags == {"a": "1"}
+
+
+def test_tags_of_an_experiment_change_and_go(store):
+    """Tags are set and removed; deleted ones go before others are set."""
+    number = store.create_experiment("one", tags={"a": "1", "b": "1", "c": "1"})
+    store.update_experiment(number, tags={"a": "2", "c": "3"}, deleted_tags=("b", "c", "zz"))
+    assert store.get_experiment(number).tags == {"a": "2", "c": "3"}
+    store.update_experiment(number)
+    assert store.get_experiment(number).tags == {"a": "2", "c": "3"}
+    with pytest.raises(InvalidParameterError, match="5000"):
+        store.update_experiment(number, tags={"a": "x" * 5001})
+    assert store.get_experiment("0").tags == {}
+
+
+def test_an_experiment_goes_and_comes_back_with_its_runs(store):
+    """Deleting takes the active runs along; restoring brings back those, and only those."""
+    number = store.create_experiment("one")
+    kept, gone = create(store, number, name="kept"), create(store, number, name="gone")
+    other = create(store, name="of another")
+    store.write(RunChange(gone, lifecycle_stage="deleted"))
+    for _ in range(2):  # again is nothing new
+        store.update_experiment(number, lifecycle_stage="deleted")
+    assert store.get_experiment(number).lifecycle_stage == "deleted"
+    assert [each.name for each in store.search_experiments()] == ["Default"]
+    assert [each.name for each in store.search_experiments(ViewType.DELETED_ONLY)] == ["one"]
+    assert store.search_runs([number]) == []
+    assert store.get_run(kept).info.lifecycle_stage == "deleted"
+    assert store.get_run(other).info.lifecycle_stage == "active"
+    store.update_experiment(number, tags={"still": "tagged"})
+    with pytest.raises(InvalidParameterError, match="restore it"):
+        store.update_experiment(number, name="two")
+    for _ in range(2):
+        store.update_experiment(number, lifecycle_stage="active")
+    assert names(store.search_runs([number])) == ["kept"]
+    assert store.get_run(gone).info.lifecycle_stage == "deleted"
+    assert store.get_experiment(number).tags == {"still": "tagged"}
+    store.update_experiment(number, name="two", lifecycle_stage="deleted", tags={"x": "y"})
+    store.update_experiment(number, name="three", lifecycle_stage="active")
+    assert store.get_experiment(number).name == "three"
+    assert names(store.search_runs([number])) == ["kept"]
+
+
+def test_an_experiment_that_is_not_there_is_not_changed(store):
+    """An identifier nobody knows is a NotFoundError, a stage nobody knows a wrong parameter."""
+    for missing in ("7", "x"):
+        with pytest.raises(NotFoundError, match=missing):
+            store.update_experiment(missing, tags={"a": "b"})
+    with pytest.raises(InvalidParameterError, match="'active' or 'deleted'.*'gone'"):
+        store.update_experiment("0", lifecycle_stage="gone")
+
+
+def test_the_experiment_for_runs(store):
+    """It is the default one, or the one of a name, made when it is new."""
+    assert store.experiment_for_runs(None) == store.get_experiment("0")
+    made = store.experiment_for_runs("new")
+    assert made == store.get_experiment_by_name("new")
+    assert store.experiment_for_runs("new") == made
+    assert store.experiment_for_runs("Default").experiment_id == "0"
+    store.update_experiment(made.experiment_id, lifecycle_stage="deleted")
+    assert store.experiment_for_runs("new").lifecycle_stage == "deleted"
+    with pytest.raises(InvalidParameterError, match="name of an experiment"):
+        store.experiment_for_runs("")
+
+
+def test_threads_agree_on_a_new_experiment(store):
+    """Threads that ask for the same new experiment at once get the same one."""
+    found = []
+    threads = [
+        threading.Thread(
+            target=lambda: found.append(store.experiment_for_runs("new").experiment_id)
+        )
+        for _ in range(6)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 6
+    assert len(set(found)) == 1
 
 
 def test_a_run_holds_what_was_written(store):
@@ -568,8 +682,16 @@ TEXT = st.text(min_size=1, max_size=40)
 def test_any_text_and_number_comes_back(store, params, tags, metrics):
     """Keys, values and numbers of any kind are the same after a round trip.
 
-    Only the sign of a zero is lost in a database, as in MLflow's.
+    Only the sign of a zero is lost in a database, as in MLflow's, and PostgreSQL, which holds
+    every character but NUL, holds the sign for it.
     """
+    if store.uri.startswith("postgresql"):
+        params, tags, metrics = (
+            {key.replace("\0", "␀"): each for key, each in values.items()}
+            for values in (params, tags, metrics)
+        )
+        params = {key: value.replace("\0", "␀") for key, value in params.items()}
+        tags = {key: value.replace("\0", "␀") for key, value in tags.items()}
     run_id = create(
         store,
         params=as_params(params),
@@ -592,24 +714,67 @@ def test_any_text_and_number_comes_back(store, params, tags, metrics):
 @pytest.mark.parametrize(
     "uri",
     [
-        "postgresql://h/d",
-        "mysql+pymysql://h/d",
-        "http://h",
         "",
-        "x",
+        " ",
+        "x.db",
         "sqlite://",
         "sqlite:///",
         "sqlite:///:memory:",
         "sqlite:///x.db?mode=ro",
         "sqlite:////q?x/x.db?timeout=5&uri=true",
         "ftp://h",
+        "file://elsewhere/x",
+        "databricks",
+        "databricks://profile",
+        "databricks-uc",
+        "uc:http://h",
+        "mssql+pyodbc://me:secret@h/d",
+        "http://",
+        "http://h:port",
+        "https:h",
+        "postgresql://me:secret@h",
+        "mysql:h/d",
+        "a\0b",
+        "127.0.0.1:5000",
+        "localhost:5000",
+        "tracking.example.org:80/prefix",
         None,
+        7,
     ],
 )
 def test_other_uris_are_refused(uri):
-    """A URI that names no store is an error that says what is expected."""
-    with pytest.raises(InvalidParameterError, match="sqlite:///"):
-        open_store(uri)
+    """A URI that names no store is an error that says what is expected, without a password."""
+    for call in (open_store, check_uri):
+        with pytest.raises(InvalidParameterError, match="tracking URI .*|expected") as it:
+            call(uri)
+        assert "secret" not in str(it.value)
+
+
+@pytest.mark.parametrize(
+    ("uri", "kind"),
+    [
+        ("sqlite:///x.db", "sqlite"),
+        ("memory:", "memory"),
+        ("mlruns", "files"),
+        ("./a:b", "files"),
+        ("/abs/ä?x", "files"),
+        ("file:///abs/a%20b", "files"),
+        ("HTTP://h", "http"),
+        ("https://me:secret@h:8080/base", "http"),
+        ("postgresql://me:p%40ss@h:5432/d", "server"),
+        ("postgresql+psycopg2://h/d?sslmode=require", "server"),
+        ("postgresql:///?service=mine", "server"),
+        ("postgres://h/d", "server"),
+        ("mysql+pymysql://me:a@b@h/d", "server"),
+    ],
+)
+def test_uris_are_known_without_opening(uri, kind):
+    """What a URI names is told by its form alone; folders are absolute and decoded."""
+    place = check_uri(uri)
+    assert place.kind == kind
+    if kind == "files":
+        assert os.path.isabs(place.name)
+        assert "%" not in place.name
 
 
 @pytest.mark.parametrize(
@@ -777,10 +942,10 @@ class TestArtifacts:
             files.put_bytes("file/below", b"")
 
     def test_locations(self, tmp_path):
-        """Plain paths and file URIs name a folder; anything else is refused."""
+        """Plain paths and file URIs name a folder; what names no place is refused."""
         assert artifact_store(str(tmp_path)).uri == str(tmp_path)
         assert artifact_store("file:///a%20b/%C3%A4").uri == "/a b/ä"
         assert artifact_store("file:/a").uri == "/a"
-        for uri in ("s3://bucket/x", "relative/path", "file://host/x", ""):
+        for uri in ("relative/path", "file://host/x", ""):
             with pytest.raises(InvalidParameterError, match="artifact location"):
                 artifact_store(uri)

@@ -6,8 +6,10 @@
     ├── InvalidParameterError     an argument, key, value or filter that cannot be (ValueError)
     │   └── ParamConflictError    a param that is already booked with another value
     ├── NotFoundError             no such experiment, run, model or artifact (LookupError)
+    │   └── MissingFileError      no such file on this machine (FileNotFoundError)
     ├── AlreadyExistsError        the name is taken
     ├── StoreError                the store cannot be opened, read or written
+    │   └── StoreUnavailableError the server does not answer now; it may later
     └── ModelError                a model cannot be saved or loaded
         └── ModelIntegrityError   a model file is not the one that was booked
 
@@ -19,12 +21,14 @@ from __future__ import annotations
 __all__ = [
     "AlreadyExistsError",
     "InvalidParameterError",
+    "MissingFileError",
     "ModelError",
     "ModelIntegrityError",
     "NotFoundError",
     "ParamConflictError",
     "SkledgerError",
     "StoreError",
+    "StoreUnavailableError",
 ]
 
 
@@ -61,6 +65,10 @@ class NotFoundError(SkledgerError, LookupError):
     error_code = "RESOURCE_DOES_NOT_EXIST"
 
 
+class MissingFileError(NotFoundError, FileNotFoundError):
+    """There is no such file or folder on this machine."""
+
+
 class AlreadyExistsError(SkledgerError):
     """The name is taken."""
 
@@ -71,6 +79,27 @@ class StoreError(SkledgerError):
     """The store cannot be opened, read or written."""
 
     error_code = "TEMPORARILY_UNAVAILABLE"
+
+
+class StoreUnavailableError(StoreError):
+    """The server cannot be reached or has no time now: the same may succeed later.
+
+    Parameters
+    ----------
+    message : str
+        What happened.
+    retry_after : float, optional
+        The seconds that the server asked to wait; None when it said nothing.
+    status : int, optional
+        The HTTP status of its answer; None when there was no answer.
+    """
+
+    def __init__(
+        self, message: str, retry_after: float | None = None, status: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.status = status
 
 
 class ModelError(SkledgerError):

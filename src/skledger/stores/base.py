@@ -25,7 +25,7 @@ class Store(Protocol):
     reach its medium raises `StoreError`. What `write` returns from has survived the process.
     """
 
-    #: The URI the store was opened with, absolute.
+    #: The URI the store was opened with, absolute; a password in it is hidden.
     uri: str
 
     def create_experiment(
@@ -35,6 +35,31 @@ class Store(Protocol):
         tags: Mapping[str, str] | None = None,
     ) -> str:
         """Create an experiment and return its identifier; `AlreadyExistsError` when taken."""
+        ...
+
+    def update_experiment(
+        self,
+        experiment_id: str,
+        *,
+        name: str | None = None,
+        lifecycle_stage: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        deleted_tags: Sequence[str] = (),
+    ) -> None:
+        """Rename, delete or restore an experiment, set and remove tags: all of it or nothing.
+
+        With an experiment its active runs are deleted; they come back with it, and only they.
+        `AlreadyExistsError` when the name is taken, `InvalidParameterError` when the experiment
+        to rename is deleted and is to stay so. Deleted tags go before others are set.
+        """
+        ...
+
+    def experiment_for_runs(self, name: str | None) -> Experiment:
+        """Return the experiment that new runs go to, made when it is new; it may be deleted.
+
+        None is the default experiment. The first fit waits for this: a store behind a network
+        that may be slow answers from what it knows.
+        """
         ...
 
     def get_experiment(self, experiment_id: str) -> Experiment:
@@ -113,6 +138,22 @@ class Store(Protocol):
 
     def search_logged_models(self, run_id: str, name: str | None = None) -> list[LoggedModel]:
         """Return the models a run made, in the order they were made; `name` selects."""
+        ...
+
+    def search_models(
+        self,
+        experiment_ids: Sequence[str],
+        filter_string: str = "",
+        max_results: int = 1000,
+        order_by: Sequence[str | Mapping[str, object]] | None = None,
+        page_token: str | None = None,
+        datasets: Sequence[tuple[str, str]] = (),
+    ) -> PagedList[LoggedModel]:
+        """Return the logged models of the experiments that match, the newest first unless ordered.
+
+        `datasets` are names and digests (or "") of the data sets on which metrics count; none do
+        where records of models do not tell their data sets.
+        """
         ...
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ The checks run before `fit` returns: they only measure what they are given.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NoReturn
 
 from skledger.errors import InvalidParameterError, NotFoundError
@@ -16,6 +16,8 @@ from skledger.tracking.entities import (
     Dataset,
     LifecycleStage,
     LoggedModel,
+    Metric,
+    ModelChange,
     RunChange,
     RunStatus,
     ViewType,
@@ -25,6 +27,7 @@ __all__ = [
     "MODEL_STATUS",
     "MODEL_STATUS_NAMES",
     "check_changes",
+    "check_experiment_change",
     "check_experiment_name",
     "check_max_results",
     "check_tags",
@@ -120,11 +123,24 @@ def _check_change(change: RunChange, known: set[object]) -> None:
             check_text(f"the value of data set tag {tag.key!r}", tag.value, 500)
     for model in change.models:
         _check_model(model)
+    for each in change.model_changes:
+        _check_model_change(each)
 
 
 def check_experiment_name(name: object) -> None:
     """Refuse an experiment name that cannot be stored."""
     check_text("the name of an experiment", name, _MAX_EXPERIMENT_NAME_LENGTH, empty=False)
+
+
+def check_experiment_change(
+    name: object, lifecycle_stage: object, tags: Mapping[str, str] | None
+) -> None:
+    """Refuse a change of an experiment that cannot be stored; None changes nothing."""
+    if name is not None:
+        check_experiment_name(name)
+    if lifecycle_stage not in (None, "active", "deleted"):
+        _refuse(f"lifecycle_stage must be 'active' or 'deleted', got {lifecycle_stage!r}")
+    check_tags(tags or {})
 
 
 def check_max_results(max_results: object) -> int:
@@ -191,17 +207,33 @@ def _check_dataset(dataset: Dataset) -> None:
 def _check_model(model: LoggedModel) -> None:
     check_text("the identifier of a model", model.model_id, 36, empty=False)
     check_text("the name of a model", model.name, 500, empty=False)
-    if model.status not in MODEL_STATUS:
-        _refuse(f"the status of a model must be one of {list(MODEL_STATUS)}, got {model.status!r}")
-    for key, value in model.params.items():
-        _check_key("model's param", key)
-        if _unusual(value, _INT64):
-            check_text(f"the value of model param {key!r}", value, _INT64)
-    for key, value in model.tags.items():
-        _check_key("model's tag", key)
-        if _unusual(value, _INT64):
-            check_text(f"the value of model tag {key!r}", value, _INT64)
-    for metric in model.metrics:
+    _check_model_status(model.status)
+    _check_model_entries(model.params.items(), model.tags.items(), model.metrics)
+
+
+def _check_model_change(change: ModelChange) -> None:
+    check_text("the identifier of a model", change.model_id, 36, empty=False)
+    if change.status is not None:
+        _check_model_status(change.status)
+    params = [(each.key, each.value) for each in change.params]
+    tags = [(each.key, each.value) for each in change.tags]
+    _check_model_entries(params, tags, change.metrics)
+
+
+def _check_model_status(status: str) -> None:
+    if status not in MODEL_STATUS:
+        _refuse(f"the status of a model must be one of {list(MODEL_STATUS)}, got {status!r}")
+
+
+def _check_model_entries(
+    params: Iterable[tuple[str, str]], tags: Iterable[tuple[str, str]], metrics: Iterable[Metric]
+) -> None:
+    for what, pairs in (("param", params), ("tag", tags)):
+        for key, value in pairs:
+            _check_key(f"model's {what}", key)
+            if _unusual(value, _INT64):
+                check_text(f"the value of model {what} {key!r}", value, _INT64)
+    for metric in metrics:
         _check_key("model's metric", metric.key)
         _check_number("metric", metric.key, metric.value, metric.timestamp, metric.step)
 

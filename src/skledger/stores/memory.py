@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 import time
 import weakref
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TypeVar
 
-from skledger.errors import (
-    AlreadyExistsError,
-    InvalidParameterError,
-    NotFoundError,
-    ParamConflictError,
-)
+from skledger.errors import NotFoundError
 from skledger.stores.checks import (
     check_changes,
+    check_experiment_change,
     check_experiment_name,
     check_max_results,
     check_tags,
     check_view_type,
     parse_experiment_id,
 )
+from skledger.stores.experiments import (
+    absolute_location,
+    find_or_create,
+    no_experiment,
+    refuse_rename_of_deleted,
+    taken_name,
+)
 from skledger.stores.matching import matches, sort
+from skledger.stores.memory_draft import (
+    Draft,
+    Record,
+    last_sign,
+    last_sign_of_child,
+    place,
+    set_stage_of_runs,
+)
 from skledger.stores.paging import read_token, write_token
 from skledger.stores.temporary import TemporaryFolder
 from skledger.tracking.entities import (
@@ -41,7 +51,6 @@ from skledger.tracking.entities import (
     Run,
     RunChange,
     RunData,
-    RunInfo,
     RunInputs,
     RunOutputs,
     RunStatus,
@@ -53,31 +62,6 @@ from skledger.tracking.filters import parse_filter, parse_order_by
 __all__ = ["MemoryStore"]
 
 T = TypeVar("T")
-
-
-@dataclass(slots=True)
-class _Record:
-    """What is known of one run."""
-
-    info: RunInfo
-    params: dict[str, str] = field(default_factory=dict)
-    tags: dict[str, str] = field(default_factory=dict)
-    latest: dict[str, Metric] = field(default_factory=dict)
-    history: dict[str, tuple[Metric, ...]] = field(default_factory=dict)
-    inputs: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
-    models: dict[str, None] = field(default_factory=dict)
-
-    def copy(self) -> _Record:
-        """Return a record that can change while this one stays."""
-        return _Record(
-            self.info,
-            dict(self.params),
-            dict(self.tags),
-            dict(self.latest),
-            dict(self.history),
-            {key: dict(tags) for key, tags in self.inputs.items()},
-            dict(self.models),
-        )
 
 
 class MemoryStore:
@@ -104,7 +88,7 @@ class MemoryStore:
         self.artifact_root = os.path.abspath(root or "")  # noqa: PTH100
         self._lock = threading.RLock()
         self._experiments: dict[str, Experiment] = {}
-        self._runs: dict[str, _Record] = {}
+        self._runs: dict[str, Record] = {}
         self._models: dict[str, LoggedModel] = {}
         self._datasets: dict[tuple[str, str, str], Dataset] = {}
         self.create_experiment("Default")
@@ -132,24 +116,55 @@ class MemoryStore:
         now = time.time_ns() // 1_000_000
         with self._lock:
             if self.get_experiment_by_name(name) is not None:
-                raise AlreadyExistsError(
-                    f"there is an experiment named {name!r} already (it may be deleted): "
-                    "choose another name or use that one"
-                )
+                raise taken_name(name)
             number = str(len(self._experiments))
-            location = artifact_location or f"{self.artifact_root}/{number}"
-            if "://" not in location and not location.startswith("file:"):
-                location = os.path.abspath(location)  # noqa: PTH100
+            location = absolute_location(artifact_location or f"{self.artifact_root}/{number}")
             self._experiments[number] = Experiment(
                 number, name, location, LifecycleStage.ACTIVE, dict(tags or {}), now, now
             )
         return number
 
+    def update_experiment(
+        self,
+        experiment_id: str,
+        *,
+        name: str | None = None,
+        lifecycle_stage: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        deleted_tags: Sequence[str] = (),
+    ) -> None:
+        """Rename, delete or restore an experiment, set and remove tags: all of it or nothing."""
+        check_experiment_change(name, lifecycle_stage, tags)
+        with self._lock:
+            old = self.get_experiment(experiment_id)
+            refuse_rename_of_deleted(old.experiment_id, old.lifecycle_stage, name, lifecycle_stage)
+            namesake = None if name is None else self.get_experiment_by_name(name)
+            if namesake is not None and namesake.experiment_id != old.experiment_id:
+                raise taken_name(namesake.name)
+            stage = lifecycle_stage or old.lifecycle_stage
+            changed = old.last_update_time
+            if stage != old.lifecycle_stage:
+                changed = set_stage_of_runs(self._runs.values(), old, stage)
+            elif name is not None:
+                changed = time.time_ns() // 1_000_000
+            kept = {key: value for key, value in old.tags.items() if key not in deleted_tags}
+            self._experiments[old.experiment_id] = replace(
+                old,
+                name=name or old.name,
+                lifecycle_stage=stage,
+                last_update_time=changed,
+                tags=kept | dict(tags or {}),
+            )
+
+    def experiment_for_runs(self, name: str | None) -> Experiment:
+        """Return the experiment that new runs go to, made when it is new."""
+        return find_or_create(self, name)
+
     def get_experiment(self, experiment_id: str) -> Experiment:
         """Return the experiment, deleted or not."""
         found = self._experiments.get(str(parse_experiment_id(experiment_id)))
         if found is None:
-            raise NotFoundError(f"there is no experiment {experiment_id!r} in {self.uri}")
+            raise no_experiment(experiment_id, self.uri)
         return replace(found, tags=dict(found.tags))
 
     def get_experiment_by_name(self, name: str) -> Experiment | None:
@@ -174,15 +189,14 @@ class MemoryStore:
         conditions = parse_filter(filter_string, "experiment")
         orderings = parse_order_by(order_by, "experiment")
         stages = check_view_type(view_type)
-        if any(c.key == "experiment_id" and "LIKE" in c.operator for c in conditions):
-            raise InvalidParameterError("an experiment_id is compared with =, != or IN")
         with self._lock:
             found = [
                 replace(each, tags=dict(each.tags))
                 for each in self._experiments.values()
                 if each.lifecycle_stage in stages and matches(each, conditions)
             ]
-        found.sort(key=lambda each: int(each.experiment_id), reverse=True)
+        # Those of one millisecond in the order that MLflow gives them.
+        found.sort(key=lambda each: int(each.experiment_id), reverse=bool(orderings))
         if not orderings:
             found.sort(key=lambda each: each.creation_time or 0, reverse=True)
         return _page(sort(found, orderings), limit, offset)
@@ -193,13 +207,15 @@ class MemoryStore:
         """Write all the changes in one transaction, or nothing."""
         check_changes(changes)
         with self._lock:
-            draft = _Draft(self._runs, self._models, self._datasets)
+            draft = Draft(self._runs, self._models, self._datasets)
             for change in changes:
                 if change.create is not None:
                     self.get_experiment(change.create.experiment_id)
                     draft.create(change.create)
             for change in changes:
                 draft.apply(change)
+            for change in changes:
+                draft.change_models(change)
             self._runs.update(draft.runs)
             self._models = draft.models
             self._datasets = draft.datasets
@@ -277,21 +293,21 @@ class MemoryStore:
         now = time.time_ns() // 1_000_000
         with self._lock:
             signs = {
-                run_id: _last_sign(self._runs[run_id], now)
+                run_id: last_sign(self._runs[run_id], now)
                 for run_id in run_ids
                 if run_id in self._runs
             }
             for record in self._runs.values():
                 parent = record.tags.get("mlflow.parentRunId", "")
                 if parent in signs:
-                    signs[parent] = max(signs[parent], _last_sign_of_child(record, now))
+                    signs[parent] = max(signs[parent], last_sign_of_child(record, now))
         return signs
 
     def get_metric_history(self, run_id: str, key: str) -> list[Metric]:
         """Return every value of a metric, in the order of step and time."""
         with self._lock:
             found = self._record(run_id).history.get(key, ())
-        return sorted(found, key=_place)
+        return sorted(found, key=place)
 
     # Logged models
 
@@ -309,15 +325,41 @@ class MemoryStore:
         found.sort(key=lambda model: model.creation_timestamp)
         return [model for model in found if name is None or model.name == name]
 
+    def search_models(
+        self,
+        experiment_ids: Sequence[str],
+        filter_string: str = "",
+        max_results: int = 1000,
+        order_by: Sequence[str | Mapping[str, object]] | None = None,
+        page_token: str | None = None,
+        datasets: Sequence[tuple[str, str]] = (),
+    ) -> PagedList[LoggedModel]:
+        """Return the logged models of the experiments that match, the newest first unless ordered.
+
+        No metric is on one of the `datasets`: records of this store do not say so.
+        """
+        limit, offset = check_max_results(max_results), read_token(page_token)
+        conditions = parse_filter(filter_string, "logged_model")
+        orderings = parse_order_by(order_by, "logged_model")
+        wanted = {str(parse_experiment_id(each)) for each in experiment_ids}
+        with self._lock:
+            found = [
+                self.get_logged_model(model_id)
+                for model_id, model in self._models.items()
+                if model.experiment_id in wanted and not datasets and matches(model, conditions)
+            ]
+        found.sort(key=lambda model: (-model.creation_timestamp, model.model_id))
+        return _page(sort(found, orderings), limit, offset)
+
     # The inside
 
-    def _record(self, run_id: str) -> _Record:
+    def _record(self, run_id: str) -> Record:
         found = self._runs.get(run_id)
         if found is None:
             raise NotFoundError(f"there is no run {run_id!r} in {self.uri}")
         return found
 
-    def _as_run(self, record: _Record) -> Run:
+    def _as_run(self, record: Record) -> Run:
         experiment_id = record.info.experiment_id
         return Run(
             record.info,
@@ -337,120 +379,6 @@ class MemoryStore:
             ),
             RunOutputs([LoggedModelOutput(each) for each in record.models]),
         )
-
-
-class _Draft:
-    """The state that a write leads to; it takes the place of the old one only when all fits."""
-
-    def __init__(
-        self,
-        runs: Mapping[str, _Record],
-        models: Mapping[str, LoggedModel],
-        datasets: Mapping[tuple[str, str, str], Dataset],
-    ) -> None:
-        self._old_runs = runs
-        self.runs: dict[str, _Record] = {}
-        self.models = dict(models)
-        self.datasets = dict(datasets)
-
-    def create(self, info: RunInfo) -> None:
-        if info.run_id in self._old_runs or info.run_id in self.runs:
-            raise AlreadyExistsError(f"there is a run {info.run_id!r} already: use another id")
-        self.runs[info.run_id] = _Record(info)
-
-    def apply(self, change: RunChange) -> None:
-        record = self._record(change.run_id)
-        self._set_fields(record, change)
-        self._set_tags(record, change)
-        for param in change.params:
-            old = record.params.setdefault(param.key, param.value)
-            if old != param.value:
-                raise ParamConflictError(
-                    f"param {param.key!r} of run {change.run_id} is {old!r} and cannot become "
-                    f"{param.value!r}: a param never changes; book it under another key or in "
-                    "another run"
-                )
-        for metric in change.metrics:
-            _add_metric(record, metric)
-        experiment_id = record.info.experiment_id
-        for item in change.inputs:
-            dataset = item.dataset
-            key = (dataset.name, dataset.digest)
-            self.datasets.setdefault((experiment_id, *key), dataset)
-            record.inputs.setdefault(key, {}).update({tag.key: tag.value for tag in item.tags})
-        self._set_models(record, change)
-
-    def _record(self, run_id: str) -> _Record:
-        if run_id not in self.runs:
-            if run_id not in self._old_runs:
-                raise NotFoundError(
-                    f"there is no run {run_id!r}: create it first, or check its identifier"
-                )
-            self.runs[run_id] = self._old_runs[run_id].copy()
-        return self.runs[run_id]
-
-    @staticmethod
-    def _set_fields(record: _Record, change: RunChange) -> None:
-        for name in ("status", "end_time", "run_name", "lifecycle_stage"):
-            value = getattr(change, name)
-            if value is not None:
-                record.info = replace(record.info, **{name: value})
-
-    @staticmethod
-    def _set_tags(record: _Record, change: RunChange) -> None:
-        for key in change.deleted_tags:
-            record.tags.pop(key, None)
-        record.tags.update({tag.key: tag.value for tag in change.tags})
-        if change.run_name is not None:
-            record.tags["mlflow.runName"] = change.run_name
-
-    def _set_models(self, record: _Record, change: RunChange) -> None:
-        for model_id in change.deleted_models:
-            self.models.pop(model_id, None)
-            record.models.pop(model_id, None)
-        for model in change.models:
-            if model.model_id in self.models:
-                raise AlreadyExistsError(f"there is a logged model {model.model_id!r} already")
-            self.models[model.model_id] = replace(
-                model,
-                experiment_id=record.info.experiment_id,
-                source_run_id=model.source_run_id or change.run_id,
-                params=dict(model.params),
-                tags=dict(model.tags),
-            )
-            record.models[model.model_id] = None
-
-
-def _last_sign(record: _Record, now: int) -> int:
-    """Return when a run started or got the value of a metric, whichever is later."""
-    times = [metric.timestamp for metric in record.latest.values() if metric.timestamp <= now]
-    return max(record.info.start_time, *times, 0)
-
-
-def _last_sign_of_child(record: _Record, now: int) -> int:
-    """Return the end of a run that has ended; else what is the last that was booked of it."""
-    end = record.info.end_time or record.info.start_time
-    return max(end, _last_sign(record, now)) if record.info.status == RunStatus.RUNNING else end
-
-
-def _add_metric(record: _Record, metric: Metric) -> None:
-    metric = replace(metric, value=float(metric.value))
-    known = record.history.get(metric.key, ())
-    if not any(_identity(metric) == _identity(each) for each in known):
-        record.history[metric.key] = (*known, metric)
-    latest = record.latest.get(metric.key)
-    if latest is None or _place(metric) > _place(latest):
-        record.latest[metric.key] = metric
-
-
-def _place(metric: Metric) -> tuple[int, int, float]:
-    """Return what MLflow goes by: step, time, and value, where NaN counts as 0."""
-    value = metric.value
-    return metric.step, metric.timestamp, 0.0 if math.isnan(value) else value
-
-
-def _identity(metric: Metric) -> tuple[int, int, float, bool]:
-    return (*_place(metric), math.isnan(metric.value))
 
 
 def _page(items: list[T], limit: int, offset: int) -> PagedList[T]:

@@ -8,12 +8,12 @@ tables still take the columns of `tables`. Nothing here migrates anything.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
-from sqlalchemy import Connection, inspect, select
+from sqlalchemy import Column, Connection, Integer, MetaData, Table, inspect, select, text
 
 from skledger.errors import StoreError
 from skledger.stores import tables
+from skledger.stores.experiments import DEFAULT_EXPERIMENT_NAME
 from skledger.tracking.entities import DEFAULT_EXPERIMENT_ID, LifecycleStage
 
 __all__ = ["create_schema", "has_schema"]
@@ -21,6 +21,9 @@ __all__ = ["create_schema", "has_schema"]
 #: Revisions known to fit without a look at their tables: the one created here, and the head of
 #: MLflow 3.17.2.
 _KNOWN = frozenset({tables.REVISION, "dc11669786a5"})
+
+#: It is there while the tables are being made.
+_in_the_making = Table("skledger_schema_in_the_making", MetaData(), Column("nothing", Integer))
 
 #: The tables that are read and written.
 _USED = (
@@ -50,6 +53,8 @@ def has_schema(connection: Connection, uri: str) -> bool:
         When it holds something else, or a revision whose tables do not fit.
     """
     names = set(inspect(connection).get_table_names())
+    if _in_the_making.name in names:
+        return False
     if "alembic_version" not in names:
         if "runs" in names or "experiments" in names:
             raise StoreError(
@@ -69,16 +74,43 @@ def has_schema(connection: Connection, uri: str) -> bool:
     return True
 
 
-def create_schema(connection: Connection, artifact_location: Callable[[int | str], str]) -> None:
-    """Create the tables, their revision and the default experiment, inside one transaction."""
+def create_schema(connection: Connection, artifact_location: str) -> None:
+    """Create the tables, their revision and the default experiment.
+
+    Inside one transaction; where that does not take tables back, a table tells until the end that
+    there is more to come, and whoever finds it goes on.
+
+    Parameters
+    ----------
+    connection : Connection
+        In a transaction that nobody else makes the schema beside.
+    artifact_location : str
+        Where the default experiment has its artifacts.
+    """
+    keeps_tables = connection.dialect.name in ("mysql", "mariadb")
+    if keeps_tables:
+        if inspect(connection).has_table(_in_the_making.name):
+            tables.metadata.drop_all(connection)  # what somebody who was killed has left
+        else:
+            _in_the_making.create(connection)
     tables.metadata.create_all(connection, checkfirst=False)
+    if keeps_tables:
+        # As MLflow has them: text without a length ends at 64 KiB there.
+        for column in ("dataset_schema", "dataset_profile"):
+            connection.execute(text(f"ALTER TABLE datasets MODIFY {column} MEDIUMTEXT"))
+    _insert_first_rows(connection, artifact_location)
+    if keeps_tables:
+        _in_the_making.drop(connection)
+
+
+def _insert_first_rows(connection: Connection, artifact_location: str) -> None:
     connection.execute(tables.alembic_version.insert().values(version_num=tables.REVISION))
     now = time.time_ns() // 1_000_000
     connection.execute(
         tables.experiments.insert().values(
             experiment_id=int(DEFAULT_EXPERIMENT_ID),
-            name="Default",
-            artifact_location=artifact_location(DEFAULT_EXPERIMENT_ID),
+            name=DEFAULT_EXPERIMENT_NAME,
+            artifact_location=artifact_location,
             lifecycle_stage=LifecycleStage.ACTIVE,
             creation_time=now,
             last_update_time=now,

@@ -9,47 +9,41 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
-from skledger.errors import InvalidParameterError, StoreError
+from skledger.errors import InvalidParameterError, SkledgerError, StoreError
+from skledger.stores.sql_backend import Backend
 
-__all__ = ["Database"]
+__all__ = ["CollisionError", "Database"]
 
 #: How long a fork waits for transactions of other threads to end, in seconds.
 FORK_PATIENCE = 10.0
+
+
+class CollisionError(StoreError):
+    """Two writers were in each other's way; the same once more may succeed."""
 
 
 class Database:
     """Where transactions come from.
 
     No connection may cross a fork: in the child, SQLite would believe in locks that only the
-    parent holds. So a fork waits for the transactions under way, and idle connections are closed
-    just before it; parent and child open their own when they need one.
+    parent holds, and two processes would talk over each other on one connection to a server. So a
+    fork waits for the transactions under way, and idle connections are closed just before it;
+    parent and child open their own when they need one.
 
     Parameters
     ----------
-    uri : str
-        The URI, for messages.
-    make_engine : callable
-        Returns a new engine.
+    backend : Backend
+        The kind of database.
     prepare : callable
         Called with each new engine, to create or recognise the schema.
-    is_stale : callable, optional
-        Called with the engine before each transaction; when it says that the database is not the
-        one that was opened, another engine is made.
     """
 
-    def __init__(
-        self,
-        uri: str,
-        make_engine: Callable[[], Engine],
-        prepare: Callable[[Engine], None],
-        is_stale: Callable[[Engine], bool] | None = None,
-    ) -> None:
-        self.uri = uri
-        self._make_engine = make_engine
+    def __init__(self, backend: Backend, prepare: Callable[[Engine], None]) -> None:
+        self.uri = backend.uri
+        self._backend = backend
         self._prepare = prepare
-        self._is_stale = is_stale or (lambda _engine: False)
         #: For reading, and the same for writing.
         self._engines: tuple[Engine, Engine] | None = None
         self._idle = threading.Condition()
@@ -97,18 +91,18 @@ class Database:
         try:
             with self._in_use(), self._ready()[writes].begin() as connection:
                 yield connection
-        except IntegrityError:
+        except (IntegrityError, SkledgerError):
             raise
-        except (UnicodeEncodeError, OverflowError) as error:
+        except (ValueError, OverflowError) as error:
             raise InvalidParameterError(
                 f"a key or value cannot be written to {self.uri}: {error}"
             ) from error
         except (SQLAlchemyError, OSError) as error:
-            raise self._translate(error, writes=writes) from error
+            raise self.translate(error, writes=writes) from error
 
     def _ready(self) -> tuple[Engine, Engine]:
         engines = self._engines
-        if engines is None or self._is_stale(engines[0]):
+        if engines is None or self._backend.is_stale(engines[0]):
             return self._open(engines)
         return engines
 
@@ -119,7 +113,7 @@ class Database:
             self._engines = None
             if stale is not None:
                 stale[0].dispose()
-            made = self._make_engine()
+            made = self._backend.create_engine()
             try:
                 self._prepare(made)
             except BaseException:
@@ -128,13 +122,21 @@ class Database:
             self._engines = made, made.execution_options(skledger_writes=True)
             return self._engines
 
-    def _translate(self, error: Exception, *, writes: bool) -> StoreError:
-        reason = str(error.orig) if isinstance(error, DBAPIError) else str(error)
-        doing = "write to" if writes else "read"
-        for sign, advice in _ADVICE.items():
+    def translate(self, error: Exception, *, writes: bool) -> SkledgerError:
+        """Return what an exception of SQLAlchemy's or the system's means, with what to do."""
+        driver_error = error.orig if isinstance(error, DBAPIError) else None
+        # Servers' drivers tell a story of several lines.
+        reason = " ".join(str(driver_error or error).split())
+        text = f"cannot {'write to' if writes else 'read'} {self.uri}: {reason}"
+        for sign, advice in self._backend.advice.items():
             if sign in reason:
-                return StoreError(f"cannot {doing} {self.uri}: {reason}; {advice}")
-        return StoreError(f"cannot {doing} {self.uri}: {reason}")
+                text = f"{text}; {advice}"
+                break
+        if isinstance(error, DataError):
+            return InvalidParameterError(text)
+        if driver_error is not None and self._backend.is_collision(driver_error):
+            return CollisionError(text)
+        return StoreError(text)
 
     # What happens around a fork, in this order.
 
@@ -162,18 +164,6 @@ class Database:
         self._idle = threading.Condition()
         self._opening = threading.Lock()
 
-
-_ADVICE = {
-    "locked": "another process keeps it busy: try again, or find the program that holds it",
-    "readonly": "make the file and its folder writable, or name another tracking URI",
-    "read-only": "make the file and its folder writable, or name another tracking URI",
-    "unable to open": "check that the folder exists and that you may write to it",
-    "not a database": "expected a SQLite database: name another file",
-    "malformed": "the file is damaged: restore it from a backup, or try `sqlite3 FILE .recover`",
-    "disk is full": "make room on the disk",
-    "full": "make room on the disk",
-    "disk I/O": "check that the disk has room and is in order",
-}
 
 _databases: weakref.WeakSet[Database] = weakref.WeakSet()
 _left_behind: list[Engine] = []

@@ -1,4 +1,4 @@
-"""Reading what runs and models hold, for a whole page at a time."""
+"""Reading the rows of runs, the history of metrics, and models."""
 
 from __future__ import annotations
 
@@ -11,20 +11,12 @@ from skledger.errors import NotFoundError
 from skledger.stores import tables
 from skledger.stores.checks import MODEL_STATUS_NAMES
 from skledger.stores.sql_numbers import decode_model_number, decode_number
-from skledger.stores.sql_writing import in_chunks
+from skledger.stores.sql_rows import in_chunks
 from skledger.tracking.entities import (
-    Dataset,
-    DatasetInput,
     LifecycleStage,
     LoggedModel,
-    LoggedModelOutput,
     Metric,
-    Run,
-    RunData,
     RunInfo,
-    RunInputs,
-    RunOutputs,
-    RunTag,
 )
 
 __all__ = [
@@ -32,7 +24,6 @@ __all__ = [
     "find_models_of_run",
     "load_metric_history",
     "load_models",
-    "load_runs",
     "run_info",
 ]
 
@@ -66,22 +57,6 @@ def run_info(row: Sequence[Any]) -> RunInfo:
         stage,
         uri or "",
     )
-
-
-def load_runs(connection: Connection, infos: Sequence[RunInfo]) -> list[Run]:
-    """Return the runs with everything they hold, in the order given."""
-    runs = {info.run_id: Run(info, RunData(), RunInputs(), RunOutputs()) for info in infos}
-    for chunk in in_chunks(list(runs)):
-        for run_id, key, text in _rows(connection, _PARAMS, chunk):
-            runs[run_id].data.params[key] = text
-        for run_id, key, value, is_nan in _rows(connection, _LATEST, chunk):
-            runs[run_id].data.metrics[key] = decode_number(value, is_nan)
-        for run_id, key, text in _rows(connection, _TAGS, chunk):
-            runs[run_id].data.tags[key] = text or ""
-        _load_inputs(connection, runs, chunk)
-        for run_id, model_id, step in _rows(connection, _OUTPUTS, chunk):
-            runs[run_id].outputs.model_outputs.append(LoggedModelOutput(model_id, step))
-    return list(runs.values())
 
 
 def load_metric_history(connection: Connection, run_id: str, key: str) -> list[Metric]:
@@ -135,15 +110,6 @@ def _rows(connection: Connection, query: Select[Any], ids: Sequence[str]) -> Ite
     return connection.execute(query, {"ids": ids}).fetchall()
 
 
-def _load_inputs(connection: Connection, runs: dict[str, Run], chunk: Sequence[str]) -> None:
-    tags: dict[str, list[RunTag]] = {}
-    for input_id, key, text in _rows(connection, _INPUT_TAGS, chunk):
-        tags.setdefault(input_id, []).append(RunTag(key, text))
-    for run_id, input_id, *description in _rows(connection, _INPUTS, chunk):
-        item = DatasetInput(Dataset(*description), tuple(tags.get(input_id, ())))
-        runs[run_id].inputs.dataset_inputs.append(item)
-
-
 def _model(row: Sequence[Any]) -> LoggedModel:
     model_id, experiment_id, name, location, created, updated, status, kind, run_id = row
     return LoggedModel(
@@ -160,46 +126,16 @@ def _model(row: Sequence[Any]) -> LoggedModel:
 
 
 _IDS: BindParameter[str] = bindparam("ids", expanding=True)
-_params, _tags = tables.params.c, tables.tags.c
-_latest, _metrics = tables.latest_metrics.c, tables.metrics.c
-_datasets, _inputs, _input_tags = tables.datasets.c, tables.inputs.c, tables.input_tags.c
+_metrics, _inputs = tables.metrics.c, tables.inputs.c
 _models, _model_metrics = tables.logged_models.c, tables.logged_model_metrics.c
 _model_params, _model_tags = tables.logged_model_params.c, tables.logged_model_tags.c
 
-_PARAMS = select(_params.run_uuid, _params.key, _params.value).where(_params.run_uuid.in_(_IDS))
-_TAGS = select(_tags.run_uuid, _tags.key, _tags.value).where(_tags.run_uuid.in_(_IDS))
-_LATEST = select(_latest.run_uuid, _latest.key, _latest.value, _latest.is_nan).where(
-    _latest.run_uuid.in_(_IDS)
-)
 _HISTORY = (
     select(_metrics.value, _metrics.is_nan, _metrics.timestamp, _metrics.step)
     .where(_metrics.run_uuid == bindparam("run"), _metrics.key == bindparam("key"))
     .order_by(_metrics.step, _metrics.timestamp, _metrics.value)
 )
-_OF_DATASET = (_inputs.destination_type == "RUN", _inputs.source_type == "DATASET")
-_INPUTS = (
-    select(
-        _inputs.destination_id,
-        _inputs.input_uuid,
-        _datasets.name,
-        _datasets.digest,
-        _datasets.dataset_source_type,
-        _datasets.dataset_source,
-        _datasets.dataset_schema,
-        _datasets.dataset_profile,
-    )
-    .join_from(tables.inputs, tables.datasets, _inputs.source_id == _datasets.dataset_uuid)
-    .where(*_OF_DATASET, _inputs.destination_id.in_(_IDS))
-)
-_INPUT_TAGS = (
-    select(_input_tags.input_uuid, _input_tags.name, _input_tags.value)
-    .join_from(tables.inputs, tables.input_tags, _inputs.input_uuid == _input_tags.input_uuid)
-    .where(*_OF_DATASET, _inputs.destination_id.in_(_IDS))
-)
 _OF_MODEL = (_inputs.source_type == "RUN_OUTPUT", _inputs.destination_type == "MODEL_OUTPUT")
-_OUTPUTS = select(_inputs.source_id, _inputs.destination_id, _inputs.step).where(
-    *_OF_MODEL, _inputs.source_id.in_(_IDS)
-)
 _LINKED_MODELS = select(_inputs.destination_id).where(
     *_OF_MODEL, _inputs.source_id == bindparam("run")
 )

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import BindParameter, Connection, Dialect, Select, bindparam, func, select
 
 from skledger.stores import tables
-from skledger.stores.sql_writing import in_chunks
+from skledger.stores.sql_rows import in_chunks
 from skledger.tracking.entities import RunStatus
 
 __all__ = ["find_running", "load_last_signs"]

@@ -29,6 +29,15 @@ def statements(dialect: Dialect) -> dict[str, str]:
         "delete model params": text.delete(tables.logged_model_params, "model_id"),
         "delete model tags": text.delete(tables.logged_model_tags, "model_id"),
         "delete model": text.delete(tables.logged_models, "model_id"),
+        "delete model tag": text.delete(tables.logged_model_tags, "model_id", "tag_key"),
+        "delete model metric": text.delete(
+            tables.logged_model_metrics,
+            "model_id",
+            "metric_name",
+            "metric_timestamp_ms",
+            "metric_step",
+            "run_id",
+        ),
         "delete tag": text.delete(tables.tags, "run_uuid", "key"),
         "delete metric": text.delete(
             tables.metrics, "run_uuid", "key", "value", "timestamp", "step", "is_nan"
@@ -40,6 +49,13 @@ def statements(dialect: Dialect) -> dict[str, str]:
             tables.runs, "run_uuid", "status", "end_time", "name", keep_when_null=True
         ),
         "stage run": text.update(tables.runs, "run_uuid", "lifecycle_stage", "deleted_time"),
+        "update model": text.update(
+            tables.logged_models,
+            "model_id",
+            "status",
+            "last_updated_timestamp_ms",
+            keep_when_null=True,
+        ),
         # what comes: first what others refer to.
         "run": text.insert(
             tables.runs,

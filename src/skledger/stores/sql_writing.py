@@ -7,42 +7,31 @@ one database's dialect: what another one writes as an "upsert" is a delete and a
 
 from __future__ import annotations
 
-import functools
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
-from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, Dialect, Select, bindparam, func, select
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import BindParameter, Connection, Select, bindparam, func, select
 
 from skledger.errors import NotFoundError, ParamConflictError
 from skledger.stores import tables
-from skledger.stores.checks import MODEL_STATUS
-from skledger.stores.sql_numbers import encode_model_number, encode_number
+from skledger.stores.sql_models import add_models
+from skledger.stores.sql_numbers import encode_number
+from skledger.stores.sql_rows import Row, Rows, in_chunks, send
 from skledger.stores.sql_statements import statements
 from skledger.tracking.entities import (
     Dataset,
     LifecycleStage,
-    LoggedModel,
     Metric,
     RunChange,
     RunInfo,
 )
 
-__all__ = ["in_chunks", "write_changes"]
+__all__ = ["write_changes"]
 
-#: Rows that one INSERT takes. Each statement gives other threads a turn, and waits for its own; the
-#: longest row has ten values, and old SQLite takes 999.
-INSERTED = (64, 8)
-#: How many identifiers one statement names; old SQLite takes 999 at most.
-CHUNK = 500
 RUN_NAME_TAG = "mlflow.runName"
-
-Row = tuple[Any, ...]
 
 _SOME_RUNS: BindParameter[str] = bindparam("runs", expanding=True)
 _SOME_KEYS: BindParameter[str] = bindparam("keys", expanding=True)
@@ -66,11 +55,6 @@ _FIND_LATEST = select(
 ).where(_latest.run_uuid.in_(_SOME_RUNS), _latest.key.in_(_SOME_KEYS))
 
 
-def in_chunks(items: Sequence[str]) -> Iterable[Sequence[str]]:
-    """Cut a sequence so that each piece fits one statement."""
-    return (items[at : at + CHUNK] for at in range(0, len(items), CHUNK))
-
-
 @dataclass(slots=True)
 class _RunBatch:
     """What all the changes of one run come to."""
@@ -83,15 +67,6 @@ class _RunBatch:
     tags: dict[str, str | None] = field(default_factory=dict)
     metrics: list[Metric] = field(default_factory=list)
     latest: dict[str, Row] = field(default_factory=dict)
-
-
-class _Rows(dict[str, list[Row]]):
-    """The rows to send, by the name of their statement, in the order of `_STATEMENTS`."""
-
-    def __missing__(self, name: str) -> list[Row]:
-        rows: list[Row] = []
-        self[name] = rows
-        return rows
 
 
 def write_changes(connection: Connection, changes: Sequence[RunChange]) -> None:
@@ -108,7 +83,7 @@ def write_changes(connection: Connection, changes: Sequence[RunChange]) -> None:
     for change in changes:
         _gather(batches.setdefault(change.run_id, _RunBatch(change.run_id)), change)
     existing = {each.run_id: each for each in batches.values() if each.create is None}
-    rows = _Rows()
+    rows = Rows()
     if existing:
         _look_up(connection, existing)
     for batch in batches.values():
@@ -116,17 +91,11 @@ def write_changes(connection: Connection, changes: Sequence[RunChange]) -> None:
             _rows_of_existing(rows, batch)
         else:
             _rows_of_new(rows, batch)
-    models: dict[str, tuple[str, LoggedModel]] = {}
-    for change in changes:
-        for model_id in change.deleted_models:
-            models.pop(model_id, None)
-            _rows_of_deleted_model(rows, model_id)
-        for model in change.models:
-            models[model.model_id] = (change.run_id, model)
-    for run_id, model in models.values():
-        _rows_of_model(rows, run_id, batches[run_id].experiment_id, model)
+    if any(each.models or each.deleted_models or each.model_changes for each in changes):
+        experiments = {run_id: batch.experiment_id for run_id, batch in batches.items()}
+        add_models(connection, rows, experiments, changes)
     _add_inputs(connection, rows, batches, changes)
-    _send(connection, rows)
+    send(connection, rows)
 
 
 def _gather(batch: _RunBatch, change: RunChange) -> None:
@@ -197,7 +166,7 @@ def _rows_by_key(
             yield from (tuple(row) for row in found)
 
 
-def _rows_of_new(rows: _Rows, batch: _RunBatch) -> None:
+def _rows_of_new(rows: Rows, batch: _RunBatch) -> None:
     info = batch.create
     assert info is not None
     fields = batch.fields
@@ -224,7 +193,7 @@ def _rows_of_new(rows: _Rows, batch: _RunBatch) -> None:
     _rows_of_metrics(rows, batch)
 
 
-def _rows_of_existing(rows: _Rows, batch: _RunBatch) -> None:
+def _rows_of_existing(rows: Rows, batch: _RunBatch) -> None:
     fields = batch.fields
     run_id = batch.run_id
     if fields.keys() - {"lifecycle_stage"}:
@@ -242,7 +211,7 @@ def _rows_of_existing(rows: _Rows, batch: _RunBatch) -> None:
     _rows_of_metrics(rows, batch)
 
 
-def _rows_of_metrics(rows: _Rows, batch: _RunBatch) -> None:
+def _rows_of_metrics(rows: Rows, batch: _RunBatch) -> None:
     """Append the history, and one row per key whose latest value changes."""
     if not batch.metrics:
         return
@@ -269,47 +238,9 @@ def _rows_of_metrics(rows: _Rows, batch: _RunBatch) -> None:
         rows["latest"].append((run_id, key, value, timestamp, step, is_nan))
 
 
-def _rows_of_model(rows: _Rows, run_id: str, experiment_id: int, model: LoggedModel) -> None:
-    model_id = model.model_id
-    rows["model"].append(
-        (
-            model_id,
-            experiment_id,
-            model.name,
-            model.artifact_location,
-            model.creation_timestamp,
-            model.last_updated_timestamp,
-            MODEL_STATUS[model.status],
-            LifecycleStage.ACTIVE,
-            model.model_type or None,
-            model.source_run_id or run_id,
-        )
-    )
-    rows["model param"].extend(
-        [(model_id, experiment_id, key, value) for key, value in model.params.items()]
-    )
-    rows["model tag"].extend(
-        [(model_id, experiment_id, key, value) for key, value in model.tags.items()]
-    )
-    found: dict[Row, Row] = {}
-    for metric in model.metrics:
-        value = encode_model_number(metric.value)
-        place = (model_id, metric.key, metric.timestamp, metric.step)
-        found[place] = (*place, value, experiment_id, run_id)
-    rows["model metric"].extend(found.values())
-    rows["input"].append((uuid.uuid4().hex, "RUN_OUTPUT", run_id, "MODEL_OUTPUT", model_id))
-
-
-def _rows_of_deleted_model(rows: _Rows, model_id: str) -> None:
-    rows["unlink model"].append((model_id,))
-    for each in ("metrics", "params", "tags"):
-        rows[f"delete model {each}"].append((model_id,))
-    rows["delete model"].append((model_id,))
-
-
 def _add_inputs(
     connection: Connection,
-    rows: _Rows,
+    rows: Rows,
     batches: dict[str, _RunBatch],
     changes: Sequence[RunChange],
 ) -> None:
@@ -336,7 +267,7 @@ def _add_inputs(
                 rows["input tag"].append((links[link], tag.key, tag.value))
 
 
-def _find_dataset(connection: Connection, rows: _Rows, place: Row, dataset: Dataset) -> str:
+def _find_dataset(connection: Connection, rows: Rows, place: Row, dataset: Dataset) -> str:
     found = connection.exec_driver_sql(
         statements(connection.dialect)["find dataset"], place
     ).scalar()
@@ -364,46 +295,3 @@ def _find_link(connection: Connection, link: tuple[str, str]) -> str | None:
 
 def _deleted_time(stage: str) -> int | None:
     return time.time_ns() // 1_000_000 if stage == LifecycleStage.DELETED else None
-
-
-def _send(connection: Connection, rows: _Rows) -> None:
-    """Send the rows by the driver's own cursor: what SQLAlchemy adds costs as much as a row."""
-    dialect = connection.dialect
-    driver_error = dialect.loaded_dbapi.Error
-    cursor = connection.connection.cursor()
-    statement = ""
-    try:
-        for name, statement in statements(dialect).items():
-            found = rows.get(name)
-            if found and statement.startswith("INSERT"):
-                _insert(dialect, cursor, statement, found)
-            elif found:
-                dialect.do_executemany(cursor, statement, found)
-    except driver_error as error:
-        # As SQLAlchemy would: its IntegrityError for the driver's, and so on.
-        raise DBAPIError.instance(statement, None, error, driver_error, dialect=dialect) from error
-    finally:
-        cursor.close()
-
-
-def _insert(dialect: Dialect, cursor: Any, statement: str, rows: Sequence[Row]) -> None:
-    """Insert rows by as few statements as it takes."""
-    if len(rows) >= INSERTED[0] and isinstance(rows[0][1], str):
-        # In the order of the tables' keys (key, run), which is the order on the disk: a quarter
-        # faster than by run.
-        rows = sorted(rows, key=itemgetter(1, 0))
-    at = 0
-    for size in INSERTED:
-        while len(rows) - at >= size:
-            values = tuple(chain.from_iterable(rows[at : at + size]))
-            dialect.do_execute(cursor, _of_many_rows(statement, size), values)
-            at += size
-    if at < len(rows):
-        dialect.do_executemany(cursor, statement, rows[at:])
-
-
-@functools.cache
-def _of_many_rows(statement: str, size: int) -> str:
-    """Return an INSERT of one row as one of several."""
-    head, values, row = statement.partition(" VALUES ")
-    return head + values + ", ".join([row] * size)

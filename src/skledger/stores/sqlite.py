@@ -14,9 +14,10 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 
 from skledger.errors import StoreError
+from skledger.stores.sql_backend import Backend
 from skledger.stores.sqlite_leftovers import clear_leftovers
 
-__all__ = ["SqliteFile", "like"]
+__all__ = ["SqliteFile"]
 
 #: How long a connection waits for another one's write, in seconds.
 BUSY_TIMEOUT = 10.0
@@ -28,6 +29,19 @@ SHORT_TIMEOUT = 0.2
 #: that does it in the background was tried: no gain, and the log grows without end.)
 WAL_PAGES = 4000
 
+#: What to do about an error, by a part of its text.
+ADVICE = {
+    "locked": "another process keeps it busy: try again, or find the program that holds it",
+    "readonly": "make the file and its folder writable, or name another tracking URI",
+    "read-only": "make the file and its folder writable, or name another tracking URI",
+    "unable to open": "check that the folder exists and that you may write to it",
+    "not a database": "expected a SQLite database: name another file",
+    "malformed": "the file is damaged: restore it from a backup, or try `sqlite3 FILE .recover`",
+    "disk is full": "make room on the disk",
+    "full": "make room on the disk",
+    "disk I/O": "check that the disk has room and is in order",
+}
+
 _LIKE_TO_GLOB = str.maketrans({"%": "*", "_": "?", "*": "[*]", "?": "[?]", "[": "[[]"})
 
 #: By file, the kinds of transaction (does it write?) that last waited for a lock in vain. A store
@@ -35,16 +49,23 @@ _LIKE_TO_GLOB = str.maketrans({"%": "*", "_": "?", "*": "[*]", "?": "[?]", "[": 
 _waited_in_vain: dict[str, set[bool]] = {}
 
 
-class SqliteFile:
+class SqliteFile(Backend):
     """A database file, from the place where it is to the engine that reads and writes it.
 
     Parameters
     ----------
     path : Path
         The file, absolute.
+    artifact_root : str, optional
+        Where artifacts go; by default the folder ``<name>-artifacts`` beside the file.
     """
 
-    def __init__(self, path: Path) -> None:
+    can_move = True
+    advice = ADVICE
+
+    def __init__(self, path: Path, artifact_root: str | None = None) -> None:
+        root = artifact_root or str(path.with_name(f"{path.stem}-artifacts"))
+        super().__init__(f"sqlite:///{path}", root)
         self._path = path
         self._name = str(path)
         self._only_read = False
@@ -92,6 +113,17 @@ class SqliteFile:
             return False
         _fold_log(engine)
         return True
+
+    def like(
+        self, column: ColumnElement[Any], pattern: str, same_case: bool
+    ) -> ColumnElement[bool]:
+        """Return a LIKE that can tell case apart: SQLite's own never does, its GLOB always does.
+
+        Without case, only A to Z have one: SQLite knows no other letters.
+        """
+        if same_case:
+            return column.op("GLOB", is_comparison=True)(pattern.translate(_LIKE_TO_GLOB))
+        return column.op("LIKE", is_comparison=True)(pattern)
 
     def _check_place(self) -> None:
         path = self._path
@@ -223,16 +255,6 @@ def _fold_log(engine: Engine) -> None:
             dbapi.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         finally:
             raw.close()
-
-
-def like(column: ColumnElement[Any], pattern: str, same_case: bool) -> ColumnElement[bool]:
-    """Return a LIKE that can tell case apart: SQLite's own never does, its GLOB always does.
-
-    Without case, only A to Z have one: SQLite knows no other letters.
-    """
-    if same_case:
-        return column.op("GLOB", is_comparison=True)(pattern.translate(_LIKE_TO_GLOB))
-    return column.op("LIKE", is_comparison=True)(pattern)
 
 
 def _use_write_ahead_log(connection: sqlite3.Connection, patience: float) -> None:

@@ -23,6 +23,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 __all__ = ["REVISION", "metadata"]
@@ -65,6 +66,12 @@ def _of_model(constraint: str) -> Column[str]:
 
 def _stage(constraint: str) -> CheckConstraint:
     return CheckConstraint("lifecycle_stage IN ('active', 'deleted')", name=constraint)
+
+
+def _zero_or_one() -> CheckConstraint:
+    # Where there is a true boolean type, it is compared with no number.
+    check = CheckConstraint("is_nan IN (0, 1)")
+    return check.ddl_if(callable_=lambda *_, dialect, **__: dialect.name != "postgresql")
 
 
 alembic_version = Table(
@@ -120,6 +127,14 @@ runs = Table(
     ),
     _stage("runs_lifecycle_stage"),
     CheckConstraint("status IN ('SCHEDULED', 'FAILED', 'FINISHED', 'RUNNING', 'KILLED')"),
+    # Ours: the order of searches. It makes a write slower by two parts in a hundred.
+    Index(
+        "skledger_runs_by_start",
+        "experiment_id",
+        "lifecycle_stage",
+        text("start_time DESC"),
+        "run_uuid",
+    ),
 )
 
 params = Table(
@@ -140,6 +155,13 @@ tags = Table(
     _of_run(),
     PrimaryKeyConstraint("key", "run_uuid", name="tag_pk"),
     Index("index_tags_run_uuid", "run_uuid"),
+    # Ours: from a parent to its children. Other databases have no such index, or no room in it.
+    Index(
+        "skledger_tags_by_parent",
+        "value",
+        "run_uuid",
+        sqlite_where=text("key = 'mlflow.parentRunId'"),
+    ).ddl_if(dialect="sqlite"),
 )
 
 metrics = Table(
@@ -154,7 +176,7 @@ metrics = Table(
     PrimaryKeyConstraint(
         "key", "timestamp", "step", "run_uuid", "value", "is_nan", name="metric_pk"
     ),
-    CheckConstraint("is_nan IN (0, 1)"),
+    _zero_or_one(),
     Index("index_metrics_run_uuid", "run_uuid"),
 )
 
@@ -168,7 +190,7 @@ latest_metrics = Table(
     Column("is_nan", Boolean, nullable=False),
     _of_run(),
     PrimaryKeyConstraint("key", "run_uuid", name="latest_metric_pk"),
-    CheckConstraint("is_nan IN (0, 1)"),
+    _zero_or_one(),
     Index("index_latest_metrics_run_uuid", "run_uuid"),
 )
 

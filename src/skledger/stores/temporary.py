@@ -9,7 +9,7 @@ import weakref
 from contextlib import suppress
 from tempfile import mkdtemp
 
-__all__ = ["TemporaryFolder"]
+__all__ = ["TemporaryFolder", "folder_of_process"]
 
 
 class TemporaryFolder:
@@ -54,3 +54,15 @@ def _remove_empty() -> None:
     """See to the folders of stores that nobody closes."""
     for folder in list(_folders):
         folder.remove_empty()
+
+
+_folder: TemporaryFolder | None = None
+
+
+def folder_of_process() -> TemporaryFolder:
+    """Return the folder for local copies, which goes with the process."""
+    global _folder
+    if _folder is None:
+        _folder = TemporaryFolder()
+        atexit.register(_folder.remove)
+    return _folder
