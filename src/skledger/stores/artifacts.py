@@ -5,13 +5,27 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Protocol
 from urllib.parse import unquote, urlsplit
 
-from skledger.errors import InvalidParameterError, NotFoundError, StoreError
+from skledger.errors import InvalidParameterError, MissingFileError, NotFoundError, StoreError
+from skledger.tracking.entities import FileInfo
 
-__all__ = ["ArtifactStore", "LocalArtifacts", "artifact_store", "local_folder"]
+__all__ = [
+    "ArtifactStore",
+    "LocalArtifacts",
+    "artifact_store",
+    "check_artifact_path",
+    "current_server",
+    "files_below",
+    "local_folder",
+]
+
+#: The address of the tracking server in use, which serves what is at ``mlflow-artifacts:/...``;
+#: opening a store on a server sets it.
+current_server: str | None = None
 
 
 class ArtifactStore(Protocol):
@@ -40,6 +54,10 @@ class ArtifactStore(Protocol):
         """Return the paths of the files and folders in a folder, sorted; none when it is not."""
         ...
 
+    def list_infos(self, path: str = "") -> Sequence[FileInfo]:
+        """Return the same with kinds and sizes."""
+        ...
+
     def open(self, path: str) -> BinaryIO:
         """Open a file for reading."""
         ...
@@ -49,18 +67,23 @@ class ArtifactStore(Protocol):
         ...
 
 
-def artifact_store(uri: str) -> ArtifactStore:
+def artifact_store(uri: str, server: str | None = None) -> ArtifactStore:
     """Return the files at an artifact location.
 
     Parameters
     ----------
     uri : str
-        An absolute path or a ``file:`` URI.
+        An absolute path or a ``file:`` URI; ``mlflow-artifacts:/...`` or the address of artifacts
+        on a tracking server; ``s3://``, ``gs://``, ``abfs://`` or what else fsspec knows.
+    server : str, optional
+        The address of the tracking server, for what is on one; by default the one in use.
 
     Raises
     ------
     InvalidParameterError
         For anything else.
+    StoreError
+        When the library for this kind of location is not installed.
     """
     if os.path.isabs(uri):  # noqa: PTH117 - hot, and `uri` is text
         return LocalArtifacts(uri)
@@ -74,9 +97,42 @@ def artifact_store(uri: str) -> ArtifactStore:
         if os.name == "nt":  # pragma: no cover
             path = path.lstrip("/")
         return LocalArtifacts(path)
+    if "://" in uri or uri.startswith("mlflow-artifacts:"):
+        from skledger.stores.artifacts_remote import open_remote
+
+        return open_remote(uri, server or current_server)
     raise InvalidParameterError(
-        f"artifact location {uri!r} is not known: expected an absolute path or file:///a/folder"
+        f"artifact location {uri!r} is not known: expected an absolute path, file:///a/folder or "
+        "the URI of a remote location such as s3://bucket/folder"
     )
+
+
+def check_artifact_path(path: object) -> None:
+    """Refuse a path that is not relative, or leaves the root it is relative to."""
+    if (
+        not isinstance(path, str)
+        or not path
+        or path[0] == "/"
+        or "\\" in path
+        or path[1:2] == ":"
+        or "\0" in path
+        or ".." in path.split("/")
+    ):
+        raise InvalidParameterError(
+            f"artifact path {path!r}: expected a relative path with '/' between its parts, "
+            "without '..', drive or backslash, such as 'plots/roc.png'"
+        )
+
+
+def files_below(artifacts: ArtifactStore) -> Iterator[FileInfo]:
+    """Yield every file under a root; each folder is listed once."""
+    folders = [""]
+    while folders:
+        for info in artifacts.list_infos(folders.pop()):
+            if info.is_dir:
+                folders.append(info.path)
+            else:
+                yield info
 
 
 def local_folder(uri: str) -> Path:
@@ -112,7 +168,7 @@ class LocalArtifacts:
         record in the database does, not a power cut.
         """
         target = self._resolve(path)
-        temporary = f"{target}.{uuid.uuid4().hex}.tmp"
+        temporary = self._temporary(target)
         try:
             descriptor = self._create(temporary)
             try:
@@ -129,9 +185,9 @@ class LocalArtifacts:
     def put_file(self, path: str, source: str | os.PathLike[str]) -> None:
         """Copy a local file: wholly or not at all."""
         if not os.path.isfile(source):  # noqa: PTH113
-            raise NotFoundError(f"there is no file {os.fspath(source)!r} to copy to {path!r}")
+            raise MissingFileError(f"there is no file {os.fspath(source)!r} to copy to {path!r}")
         target = self._resolve(path)
-        temporary = f"{target}.{uuid.uuid4().hex}.tmp"
+        temporary = self._temporary(target)
         try:
             os.close(self._create(temporary))
             shutil.copyfile(source, temporary)
@@ -144,7 +200,7 @@ class LocalArtifacts:
         """Copy all files of a local folder into the folder `path`; an empty path is the root."""
         folder = Path(source)
         if not folder.is_dir():
-            raise NotFoundError(f"there is no folder {str(folder)!r} to copy to {path!r}")
+            raise MissingFileError(f"there is no folder {str(folder)!r} to copy to {path!r}")
         if path:
             self._resolve(path)
         for file in sorted(folder.rglob("*")):
@@ -153,14 +209,29 @@ class LocalArtifacts:
 
     def list(self, path: str = "") -> list[str]:
         """Return the paths of the files and folders in a folder, sorted; none when it is not."""
+        return [each.path for each in self.list_infos(path)]
+
+    def list_infos(self, path: str = "") -> Sequence[FileInfo]:
+        """Return the same with kinds and sizes; what is being written is left out."""
         folder = self._resolve(path) if path else self.uri
+        found = []
         try:
-            names = os.listdir(folder)  # noqa: PTH208
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.name.endswith(".tmp"):
+                        continue
+                    name = f"{path.rstrip('/')}/{entry.name}" if path else entry.name
+                    try:
+                        is_dir = entry.is_dir()
+                        size = None if is_dir else entry.stat().st_size
+                    except FileNotFoundError:  # it was there a moment ago
+                        continue
+                    found.append(FileInfo(name, is_dir, size))
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
             raise self._failed("list", folder, error) from error
-        return sorted(str(PurePosixPath(path, name)) for name in names if not name.endswith(".tmp"))
+        return sorted(found, key=lambda info: info.path)
 
     def open(self, path: str) -> BinaryIO:
         """Open a file for reading."""
@@ -181,20 +252,13 @@ class LocalArtifacts:
 
     def _resolve(self, path: str) -> str:
         """Return the full path of an artifact, having made sure that it is inside the root."""
-        if (
-            not isinstance(path, str)
-            or not path
-            or path[0] == "/"
-            or "\\" in path
-            or ":" in path.split("/", 1)[0]
-            or "\0" in path
-            or ".." in path.split("/")
-        ):
-            raise InvalidParameterError(
-                f"artifact path {path!r}: expected a relative path with '/' between its parts, "
-                "without '..', drive or backslash, such as 'plots/roc.png'"
-            )
+        check_artifact_path(path)
         return f"{self.uri}/{path}"
+
+    @staticmethod
+    def _temporary(target: str) -> str:
+        # Not the name with an ending: it may be as long as the file system takes.
+        return f"{target.rpartition('/')[0]}/.{uuid.uuid4().hex}.tmp"
 
     @staticmethod
     def _create(file: str) -> int:
