@@ -556,7 +556,7 @@ def test_what_is_no_model_folder_is_explained(tmp_path, model):
         ("{", "is not YAML"),
         ("- 1", "lists no flavors"),
         ("flavors: {xgboost: {}}", r"'xgboost'.*expected 'sklearn'"),
-        ("flavors: {sklearn: {serialization_format: skops}}", "format 'skops'"),
+        ("flavors: {sklearn: {serialization_format: onnx}}", "format 'onnx'"),
         ("flavors: {sklearn: {serialization_format: pickle}}", "pickled_model is None"),
         ("flavors: {sklearn: {pickled_model: gone.pkl}}", "'gone.pkl' is missing"),
     ):
@@ -661,6 +661,8 @@ MODEL_ID = "m-" + "0123456789abcdef" * 2
         ("C:\\models\\iris", "path", {"path": Path("C:\\models\\iris")}),
         ("file:///some/a%20folder", "path", {"path": Path("/some/a folder")}),
         ("file://localhost/some/folder", "path", {"path": Path("/some/folder")}),
+        ("s3://bucket/model", "artifact", {}),
+        ("mlflow-artifacts:/0/models/x", "artifact", {}),
     ],
 )
 def test_a_model_uri_is_taken_apart(uri, kind, parts):
@@ -688,7 +690,8 @@ def test_a_model_uri_is_taken_apart(uri, kind, parts):
         "models:/iris@",
         "models:/iris/1/2",
         "models://iris/1",
-        "s3://bucket/model",
+        "s3://bucket",
+        "s3://bucket/../model",
         "file://elsewhere/model",
         "file:",
     ],

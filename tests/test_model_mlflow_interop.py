@@ -125,12 +125,22 @@ def test_we_load_what_mlflow_saved(tmp_path, serialization_format):
         assert np.array_equal(loaded.predict(data), model.predict(data))
 
 
-def test_a_model_of_mlflow_in_another_format_is_explained(tmp_path):
-    """skops, MLflow's default, is refused with what to do."""
+def test_a_model_of_mlflow_in_skops_loads(tmp_path):
+    """skops, MLflow's default, runs no code; types it does not know need a word of the caller."""
     pytest.importorskip("skops")
-    model, _ = estimators()["linear"]
-    mlflow.sklearn.save_model(
-        model, tmp_path / "m", serialization_format="skops", pip_requirements=["scikit-learn"]
-    )
-    with pytest.raises(ModelError, match=r"'skops'.*mlflow\.sklearn\.load_model"):
-        load_sklearn_model(tmp_path / "m", digests=None)
+    for name, trusted in (("linear", []), ("forest", ["sklearn.tree._tree.Tree"])):
+        model, data = estimators()[name]
+        mlflow.sklearn.save_model(
+            model,
+            tmp_path / name,
+            serialization_format="skops",
+            pip_requirements=["scikit-learn"],
+            skops_trusted_types=trusted,
+        )
+        if trusted:
+            with pytest.raises(ModelError, match=r"trusted=\['sklearn.tree._tree.Tree'\]"):
+                load_sklearn_model(tmp_path / name, digests=None)
+        loaded = load_sklearn_model(
+            tmp_path / name, digests=None, refusal="no pickles", trusted=trusted
+        )
+        assert np.array_equal(loaded.predict(data), model.predict(data))

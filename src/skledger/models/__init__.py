@@ -1,43 +1,53 @@
-"""The model folder: saving, loading, requirements and the URIs that name a model.
+"""Models, under MLflow's module name: the model folder, signatures, and the URIs of models.
 
 The names below are imported when they are first used; importing this package imports nothing.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from skledger._lazy import lazily
 
 if TYPE_CHECKING:
     from skledger.models.folder import SavedModel, save_sklearn_model
+    from skledger.models.info import ModelInfo
     from skledger.models.loading import load_sklearn_model
+    from skledger.models.model import Model
+    from skledger.models.signature import ModelSignature, infer_signature
     from skledger.models.uris import ModelUri, parse_model_uri
+    from skledger.tracking.logged_models import get_model_info
 
 __all__ = [
+    "Model",
+    "ModelInfo",
+    "ModelSignature",
     "ModelUri",
     "SavedModel",
+    "get_model_info",
+    "infer_signature",
     "load_sklearn_model",
     "parse_model_uri",
     "save_sklearn_model",
 ]
 
-_HOMES = {
-    "ModelUri": "uris",
-    "SavedModel": "folder",
-    "load_sklearn_model": "loading",
-    "parse_model_uri": "uris",
-    "save_sklearn_model": "folder",
-}
-
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value = getattr(import_module(f"{__name__}.{home}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazily(
+    __name__,
+    {
+        "Model": "skledger.models.model",
+        "ModelInfo": "skledger.models.info",
+        "ModelSignature": "skledger.models.signature",
+        "ModelUri": "skledger.models.uris",
+        "SavedModel": "skledger.models.folder",
+        # MLflow has it here; it asks the store.
+        "get_model_info": "skledger.tracking.logged_models",
+        "infer_signature": "skledger.models.signature",
+        "load_sklearn_model": "skledger.models.loading",
+        "parse_model_uri": "skledger.models.uris",
+        "save_sklearn_model": "skledger.models.folder",
+    },
+    ("model", "signature"),
+)
 
 
 def __dir__() -> list[str]:

@@ -1,7 +1,7 @@
 """The text files of a model folder, in the form that MLflow reads.
 
-The YAML is written from templates: its shape never changes, and a YAML library takes longer to
-import than a model takes to save.
+The YAML is written here: its shape is simple, and a YAML library takes longer to import than a
+model takes to save.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import platform
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -42,6 +42,11 @@ def _optional(text: str | None) -> str:
     return "null" if text is None else quoted(text)
 
 
+def _now() -> str:
+    now = datetime.now(UTC).replace(tzinfo=None)
+    return now.isoformat(sep=" ", timespec="microseconds")
+
+
 @dataclass(frozen=True, slots=True)
 class Descriptor:
     """What ``MLmodel`` says about a scikit-learn model.
@@ -52,8 +57,8 @@ class Descriptor:
         Name of the pickle in the folder.
     serialization_format : str
         ``"cloudpickle"`` or ``"pickle"``.
-    predicts : bool
-        Whether the estimator has ``predict``, and so can be loaded as a ``python_function``.
+    predict_fn : str or None
+        The method that a ``python_function`` calls; None for an estimator that has none.
     sklearn_version : str
         The version that the model was pickled with.
     size_bytes : int
@@ -64,11 +69,19 @@ class Descriptor:
         ``inputs``, ``outputs`` and ``params``, each a JSON text or None.
     metadata : mapping, optional
         The caller's own notes.
+    code : str, optional
+        The folder that holds the user's modules.
+    example : mapping, optional
+        What ``MLmodel`` says about the example that is stored with the model.
+    model_uuid : str
+        An identifier of what was written; by default the model's or a new one.
+    created : str
+        The time, in UTC.
     """
 
     model_file: str
     serialization_format: str
-    predicts: bool
+    predict_fn: str | None
     sklearn_version: str
     size_bytes: int
     artifact_path: str | None = None
@@ -76,54 +89,66 @@ class Descriptor:
     run_id: str | None = None
     signature: Mapping[str, str | None] | None = None
     metadata: Mapping[str, Any] | None = None
+    code: str | None = None
+    example: Mapping[str, str] | None = None
+    model_uuid: str = field(default_factory=lambda: uuid4().hex)
+    created: str = field(default_factory=_now)
+
+    def flavors(self) -> dict[str, Any]:
+        """Return the ways in which the model can be loaded."""
+        sklearn = {
+            "code": self.code,
+            "pickled_model": self.model_file,
+            "serialization_format": self.serialization_format,
+            "sklearn_version": self.sklearn_version,
+        }
+        if self.predict_fn is None:
+            return {"sklearn": sklearn}
+        python_function = {
+            **({} if self.code is None else {"code": self.code}),
+            "env": {"conda": "conda.yaml", "virtualenv": "python_env.yaml"},
+            "loader_module": "mlflow.sklearn",
+            "model_path": self.model_file,
+            "predict_fn": self.predict_fn,
+            "python_version": platform.python_version(),
+        }
+        return {"python_function": python_function, "sklearn": sklearn}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what ``MLmodel`` says."""
+        optional = {
+            "artifact_path": self.artifact_path,
+            "run_id": self.run_id,
+            "metadata": self.metadata,
+            "saved_input_example_info": self.example,
+            "signature": self.signature,
+        }
+        return {
+            "flavors": self.flavors(),
+            "mlflow_version": MLFLOW_VERSION,
+            "model_id": self.model_id,
+            "model_size_bytes": self.size_bytes,
+            "model_uuid": self.model_uuid,
+            "utc_time_created": self.created,
+            **{name: value for name, value in optional.items() if value is not None},
+        }
 
     def to_yaml(self) -> str:
         """Return the text of ``MLmodel``."""
-        now = datetime.now(UTC).replace(tzinfo=None)
-        created = now.isoformat(sep=" ", timespec="microseconds")
-        artifact_path = (
-            "" if self.artifact_path is None else f"artifact_path: {quoted(self.artifact_path)}\n"
-        )
-        run_id = "" if self.run_id is None else f"run_id: {quoted(self.run_id)}\n"
-        return (
-            f"{artifact_path}flavors:\n"
-            f"{self._python_function()}"
-            "  sklearn:\n"
-            "    code: null\n"
-            f"    pickled_model: {quoted(self.model_file)}\n"
-            f"    serialization_format: {quoted(self.serialization_format)}\n"
-            f"    sklearn_version: {quoted(self.sklearn_version)}\n"
-            f"{_metadata(self.metadata)}"
-            f"mlflow_version: {MLFLOW_VERSION}\n"
-            f"model_id: {_optional(self.model_id)}\n"
-            f"model_size_bytes: {self.size_bytes}\n"
-            f"model_uuid: {quoted(uuid4().hex)}\n"
-            f"{run_id}{self._signature()}"
-            f"utc_time_created: '{created}'\n"
-        )
+        described = self.to_dict()
+        metadata = _metadata(described.pop("metadata", None))
+        return metadata + "".join(_lines(described, ""))
 
-    def _python_function(self) -> str:
-        if not self.predicts:
-            return ""
-        return (
-            "  python_function:\n"
-            "    env:\n"
-            "      conda: conda.yaml\n"
-            "      virtualenv: python_env.yaml\n"
-            "    loader_module: mlflow.sklearn\n"
-            f"    model_path: {quoted(self.model_file)}\n"
-            "    predict_fn: predict\n"
-            f"    python_version: {quoted(platform.python_version())}\n"
-        )
 
-    def _signature(self) -> str:
-        if self.signature is None:
-            return ""
-        parts = (
-            f"  {part}: {_optional(self.signature.get(part))}\n"
-            for part in ("inputs", "outputs", "params")
-        )
-        return "signature:\n" + "".join(parts)
+def _lines(described: Mapping[str, Any], indent: str) -> Iterator[str]:
+    """Yield a dictionary of dictionaries, texts and numbers as YAML."""
+    for name, value in sorted(described.items()):
+        if isinstance(value, Mapping):
+            yield f"{indent}{name}:\n"
+            yield from _lines(value, f"{indent}  ")
+        else:
+            text = str(value) if isinstance(value, int) else _optional(value)
+            yield f"{indent}{name}: {text}\n"
 
 
 def _metadata(metadata: Mapping[str, Any] | None) -> str:

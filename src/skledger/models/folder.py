@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from skledger.errors import InvalidParameterError, ModelError
+from skledger.models.code import CODE_FOLDER, copy_code
 from skledger.models.descriptor import Descriptor, environment_files
 from skledger.models.pickling import Pickled, pickle_into
 from skledger.models.requirements import requirements_of
+from skledger.models.verified import DIGESTS_FILE
+from skledger.tracking.entities import MAX_TAG_LENGTH
+
+if TYPE_CHECKING:
+    from skledger.models.environment import Environment
+    from skledger.models.example import Example
 
 __all__ = ["SavedModel", "save_sklearn_model"]
 
@@ -32,17 +40,21 @@ class SavedModel:
     path : Path
         The folder.
     digests : dict of str to str
-        SHA-256, in hexadecimal, of every file by its name in the folder.
+        SHA-256, in hexadecimal, of every file by its name in the folder. When they are too many
+        for a tag, that of the file `DIGESTS_FILE` only, which has all others.
     size_bytes : int
         Size of the whole folder.
     local_modules : tuple of str
         Modules of the user that the model needs and the folder does not hold.
+    descriptor : Descriptor
+        What its ``MLmodel`` says.
     """
 
     path: Path
     digests: dict[str, str]
     size_bytes: int
     local_modules: tuple[str, ...]
+    descriptor: Descriptor
 
 
 def save_sklearn_model(
@@ -55,6 +67,10 @@ def save_sklearn_model(
     serialization_format: str = "cloudpickle",
     signature: Mapping[str, str | None] | None = None,
     metadata: Mapping[str, Any] | None = None,
+    predict_fn: str = "predict",
+    code_paths: Sequence[str | os.PathLike[str]] | None = None,
+    environment: Environment | None = None,
+    example: Example | None = None,
     overwrite: bool = False,
 ) -> SavedModel:
     """Write an estimator as a folder in MLflow's form.
@@ -76,6 +92,14 @@ def save_sklearn_model(
         ``inputs``, ``outputs`` and ``params``, each a JSON text or None.
     metadata : mapping, optional
         Notes of the caller, of any depth, in values that YAML can hold.
+    predict_fn : str, default "predict"
+        The method that the model is called by as a ``python_function``.
+    code_paths : sequence of path-like, optional
+        Modules and packages of the user to store with the model.
+    environment : Environment, optional
+        What the caller says of the environment; by default it is found in the pickle.
+    example : Example, optional
+        An example of what the model takes.
     overwrite : bool, default False
         Replace what stands at `path`.
 
@@ -95,11 +119,14 @@ def save_sklearn_model(
     target = Path(path).absolute()
     with _staged(target, overwrite=overwrite) as folder:
         pickled = _write_pickle(folder / _MODEL_FILE, estimator, serialization_format)
+        digests = {_MODEL_FILE: pickled.digest}
+        if code_paths:
+            digests.update(copy_code(code_paths, folder))
         needs = requirements_of(pickled.modules, serialization_format)
         descriptor = Descriptor(
             model_file=_MODEL_FILE,
             serialization_format=serialization_format,
-            predicts=hasattr(estimator, "predict"),
+            predict_fn=predict_fn if hasattr(estimator, predict_fn) else None,
             sklearn_version=_sklearn_version(),
             size_bytes=pickled.size_bytes,
             artifact_path=artifact_path,
@@ -107,15 +134,34 @@ def save_sklearn_model(
             run_id=run_id,
             signature=signature,
             metadata=metadata,
+            code=CODE_FOLDER if code_paths else None,
+            example=None if example is None else example.info,
         )
-        texts = {"MLmodel": descriptor.to_yaml().encode(), **environment_files(needs.lines)}
-        digests = {_MODEL_FILE: pickled.digest}
-        for name, content in texts.items():
-            with (folder / name).open("xb", buffering=0) as stream:
-                stream.write(content)
-            digests[name] = hashlib.sha256(content).hexdigest()
-    size = pickled.size_bytes + sum(map(len, texts.values()))
-    return SavedModel(target, digests, size, needs.local_modules)
+        texts = {
+            "MLmodel": descriptor.to_yaml().encode(),
+            **(environment_files if environment is None else environment.files)(needs.lines),
+            **({} if example is None else example.files),
+        }
+        _write_texts(folder, texts, digests)
+        names = tuple(digests)
+        if len(everything := json.dumps(digests)) > MAX_TAG_LENGTH:
+            digests = {}
+            _write_texts(folder, {DIGESTS_FILE: everything.encode()}, digests)
+        size = sum(map(len, texts.values())) + _size_of(folder, {*names, *digests} - texts.keys())
+    stored = {Path(name).parts[1].removesuffix(".py") for name in names if "/" in name}
+    local = tuple(name for name in needs.local_modules if name not in stored)
+    return SavedModel(target, digests, size, local, descriptor)
+
+
+def _write_texts(folder: Path, texts: Mapping[str, bytes], digests: dict[str, str]) -> None:
+    for name, content in texts.items():
+        with (folder / name).open("xb", buffering=0) as stream:
+            stream.write(content)
+        digests[name] = hashlib.sha256(content).hexdigest()
+
+
+def _size_of(folder: Path, names: Iterable[str]) -> int:
+    return sum((folder / name).stat().st_size for name in names)
 
 
 def _check_format(serialization_format: str) -> None:

@@ -15,7 +15,8 @@ __all__ = ["ModelUri", "parse_model_uri"]
 
 _FORMS = (
     "'runs:/<run_id>/<path>', 'models:/m-<32 hex digits>', 'models:/<name>', "
-    "'models:/<name>/<version>', 'models:/<name>@<alias>', a local path or a file: URI"
+    "'models:/<name>/<version>', 'models:/<name>@<alias>', a local path, a file: URI or the URI of "
+    "a folder among artifacts, such as 's3://<bucket>/<path>'"
 )
 _model_id = re.compile(r"m-[0-9a-f]{32}")
 _scheme = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
@@ -27,8 +28,8 @@ class ModelUri:
 
     Parameters
     ----------
-    kind : {"run", "logged_model", "registered", "path"}
-        Which of the fields below are set.
+    kind : {"run", "logged_model", "registered", "path", "artifact"}
+        Which of the fields below are set; for an artifact, none.
     uri : str
         What was parsed.
     run_id, artifact_path : str, optional
@@ -49,7 +50,7 @@ class ModelUri:
         A folder of this machine.
     """
 
-    kind: Literal["run", "logged_model", "registered", "path"]
+    kind: Literal["run", "logged_model", "registered", "path", "artifact"]
     uri: str
     run_id: str | None = None
     artifact_path: str | None = None
@@ -69,7 +70,8 @@ def parse_model_uri(uri: str | os.PathLike[str]) -> ModelUri:
     uri : str or path-like
         ``runs:/<run_id>/<path>``, ``models:/m-<32 hex digits>``, ``models:/<name>``,
         ``models:/<name>/<version>``, ``models:/<name>/latest``, ``models:/<name>@<alias>``, a
-        local path or a ``file:`` URI.
+        local path, a ``file:`` URI, or the URI of a folder among artifacts, such as
+        ``s3://<bucket>/<path>`` or ``mlflow-artifacts:/<path>``.
 
     Returns
     -------
@@ -92,7 +94,7 @@ def parse_model_uri(uri: str | os.PathLike[str]) -> ModelUri:
     if scheme == "file":
         return _file(text)
     if scheme not in ("runs", "models"):
-        raise _refused(text, f"the scheme {scheme!r} names no model")
+        return _artifact(text)
     body = text.partition(":")[2]
     if not body.startswith("/") or body.startswith("//"):
         raise _refused(text, f"exactly one slash must follow '{scheme}:'")
@@ -113,6 +115,15 @@ def _file(uri: str) -> ModelUri:
     if not path:
         raise _refused(uri, "it names no path")
     return ModelUri("path", uri, path=Path(path))
+
+
+def _artifact(uri: str) -> ModelUri:
+    parts = urlsplit(uri)
+    if not parts.path.strip("/"):
+        raise _refused(uri, f"the scheme {parts.scheme!r} names no model without a path")
+    if ".." in PurePosixPath(parts.path).parts:
+        raise _refused(uri, "its path leaves the place that it names")
+    return ModelUri("artifact", uri)
 
 
 def _run(uri: str, body: str) -> ModelUri:

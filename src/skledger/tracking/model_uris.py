@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import os
+import re
+import shutil
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from skledger.errors import ModelIntegrityError, NotFoundError
+from skledger.errors import NotFoundError, SkledgerError
 from skledger.models.uris import parse_model_uri
-from skledger.stores.artifacts import local_folder
+from skledger.stores.artifacts import artifact_store, local_folder
 from skledger.tracking.entities import LoggedModel
 from skledger.tracking.session import store_to_read
 
@@ -17,33 +20,75 @@ __all__ = ["DIGESTS_TAG", "LocatedModel", "locate"]
 #: The tag of a logged model that holds the SHA-256 of each of its files, as JSON.
 DIGESTS_TAG = "skledger.digests"
 
+# Where MLflow 2 put the models of a run; since then they have folders of their own.
+_IN_A_RUN = re.compile(r"(?:.*[/\\])?([0-9a-f]{32})[/\\]artifacts[/\\](.+)", re.DOTALL)
+
 
 @dataclass(frozen=True, slots=True)
 class LocatedModel:
-    """A model folder, and what its files must hash to (None: the caller vouches for them)."""
+    """A model folder.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+    digests : dict of str to str, or None
+        What its files must hash to.
+    refusal : str, optional
+        Without digests: why no code in it may run; None when the caller vouches for it.
+    booked : LoggedModel, optional
+        What the store says of the model.
+    """
 
     folder: Path
     digests: dict[str, str] | None
+    refusal: str | None = None
+    booked: LoggedModel | None = None
+
+    def copied_to(self, path: str | os.PathLike[str] | None) -> LocatedModel:
+        """Return the model in a copy of its folder; itself when there is no path to copy to."""
+        if path is None:
+            return self
+        shutil.copytree(self.folder, path, dirs_exist_ok=True)
+        return replace(self, folder=Path(path))
 
 
-def locate(uri: str, *, verify: bool = True) -> LocatedModel:
+def locate(uri: str | os.PathLike[str], *, verify: bool = True) -> LocatedModel:
     """Find the folder of a model.
 
     Parameters
     ----------
-    uri : str
-        ``runs:/<run id>/<name>``, ``models:/m-<id>`` or the path of a folder.
+    uri : str or path-like
+        ``runs:/<run id>/<name>``, ``models:/m-<id>``, the path of a folder, or the URI of a
+        folder among artifacts.
     verify : bool, default=True
         Demand digests for what comes from a store.
     """
     parsed = parse_model_uri(uri)
     if parsed.path is not None:
-        return LocatedModel(parsed.path, None)
+        return _at(parsed.path, parsed.uri, verify)
     if parsed.run_id is not None and parsed.artifact_path is not None:
-        return _of_run(parsed.run_id, parsed.artifact_path, uri, verify)
+        return _of_run(parsed.run_id, parsed.artifact_path, parsed.uri, verify)
     if parsed.model_id is not None:
-        return _verified(store_to_read().get_logged_model(parsed.model_id), uri, verify)
-    raise NotFoundError(f"There is no model registry in this store, so {uri!r} cannot be found.")
+        model = store_to_read().get_logged_model(parsed.model_id)
+        return _verified(model, parsed.uri, verify)
+    if parsed.kind == "artifact":
+        return LocatedModel(local_folder(parsed.uri), None)
+    raise NotFoundError(
+        f"There is no registry of models yet, so {parsed.uri!r} cannot be found. Name the model by "
+        "its run, 'runs:/<run id>/<name>', or by its identifier, 'models:/m-<id>'."
+    )
+
+
+def _at(path: Path, uri: str, verify: bool) -> LocatedModel:
+    """Return the model in a folder; one that a run would have had there is found by the run."""
+    match = _IN_A_RUN.fullmatch(str(path))
+    if match is not None and not path.exists():
+        try:
+            return _of_run(match[1], match[2].replace("\\", "/").rstrip("/"), uri, verify)
+        except SkledgerError:
+            pass  # then it is a path where there is nothing
+    return LocatedModel(path, None)
 
 
 def _of_run(run_id: str, name: str, uri: str, verify: bool) -> LocatedModel:
@@ -53,26 +98,28 @@ def _of_run(run_id: str, name: str, uri: str, verify: bool) -> LocatedModel:
     named = [model for model in models if model.name == name]
     if named:
         return _verified(named[-1], uri, verify)
-    folder = local_folder(run.info.artifact_uri) / name
-    if (folder / "MLmodel").is_file():
-        return LocatedModel(folder, _demand(None, uri, verify))
+    try:
+        folder = Path(artifact_store(run.info.artifact_uri).local_path(name))
+    except NotFoundError:
+        folder = None
+    if folder is not None and (folder / "MLmodel").is_file():
+        return LocatedModel(folder, None, _refusal(uri) if verify else None)
     names = ", ".join(sorted(repr(model.name) for model in models)) or "none"
     raise NotFoundError(f"The run {run_id} has no model {name!r}; its models: {names}.")
 
 
 def _verified(model: LoggedModel, uri: str, verify: bool) -> LocatedModel:
+    folder = local_folder(model.artifact_location)
+    if not verify:
+        return LocatedModel(folder, None, booked=model)
     booked = model.tags.get(DIGESTS_TAG)
     digests = None if booked is None else json.loads(booked)
-    return LocatedModel(local_folder(model.artifact_location), _demand(digests, uri, verify))
+    return LocatedModel(folder, digests, None if digests else _refusal(uri), model)
 
 
-def _demand(digests: dict[str, str] | None, uri: str, verify: bool) -> dict[str, str] | None:
-    if not verify:
-        return None
-    if digests is None:
-        raise ModelIntegrityError(
-            f"No digest was booked for {uri!r}, so its files cannot be verified; it was logged by "
-            "another tool. Loading it runs code that its pickle names. If you trust it, pass "
-            "verify=False."
-        )
-    return digests
+def _refusal(uri: str) -> str:
+    return (
+        f"No digest was booked for {uri!r}, so its files cannot be verified; it was logged by "
+        "another tool. Loading it runs the code that its pickle names. If you trust who logged "
+        f"it, write load_model({uri!r}, verify=False)."
+    )
