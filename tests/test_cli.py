@@ -89,7 +89,7 @@ def test_the_documentation_names_no_option_that_is_gone():
         known = {each for parameter in command.params for each in parameter.opts}
         rows = [line for line in section.splitlines() if line.startswith("| `-")]
         named = {each for row in rows for each in re.findall(r"`(--?[a-z-]+)", row.split("|")[1])}
-        assert named == known - {"run"}
+        assert named == known - {"run", "uri"}
 
 
 def test_version(cli):
@@ -896,3 +896,15 @@ def test_ctrl_c_in_a_command_shows_no_traceback():
     _, errors = process.communicate(timeout=60)
     assert process.returncode != 0
     assert "Traceback" not in errors
+
+
+def test_a_folder_of_runs_by_its_path(cli, tmp_path):
+    """As good as its URI; one that is not there is said to be missing, and not made."""
+    skledger.set_tracking_uri("./mlruns")
+    with skledger.start_run(run_name="in a folder"):
+        pass
+    for uri in ("./mlruns", "mlruns/", str(tmp_path / "mlruns")):
+        assert "in a folder" in cli("runs", "--uri", uri).output
+    assert "There is no folder" in cli("runs", "--uri", "nothing").output
+    assert "There is no folder" in cli("show", "last", "--uri", "nothing", code=1).stderr
+    assert not (tmp_path / "nothing").exists()

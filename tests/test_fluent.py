@@ -92,7 +92,7 @@ def test_values_beyond_numbers_are_kept():
     assert metrics["minus"] == -math.inf
 
 
-@pytest.mark.parametrize("value", ["0.5", None, [1, 2], np.array([1.0, 2.0]), object()])
+@pytest.mark.parametrize("value", ["half", b"0.5", None, [1, 2], np.array([1.0, 2.0]), object()])
 def test_what_is_no_number_is_refused_with_its_name(value):
     """The message says what was given and what to do instead."""
     with skledger.start_run(), pytest.raises(InvalidParameterError, match="'acc'.*one real number"):
@@ -183,12 +183,85 @@ def test_experiments_group_runs():
     assert len(skledger.search_runs()) == 1
     assert len(skledger.search_runs(experiment_names=["one", "two"])) == 2
     assert len(skledger.search_runs(search_all_experiments=True)) == 2
-    with pytest.raises(NotFoundError, match="'three'"):
-        skledger.search_runs(experiment_names=["three"])
+    assert skledger.search_runs(experiment_names=["three"]).empty
     with pytest.raises(skledger.errors.AlreadyExistsError, match="two"):
         skledger.create_experiment("two")
     with pytest.raises(InvalidParameterError, match="either"):
         skledger.set_experiment()
+
+
+def test_the_experiment_in_use_is_tagged_renamed_and_deleted():
+    """What happens to it counts at once: a deleted one takes no runs until it is restored."""
+    experiment = skledger.set_experiment("one")
+    skledger.set_experiment_tags({"team": "blue", "n": 1})
+    skledger.set_experiment_tag("n", 2)
+    skledger.delete_experiment_tag("team")
+    assert skledger.get_experiment(experiment.experiment_id).tags == {"n": "2"}
+    skledger.rename_experiment(experiment.experiment_id, "first")
+    with skledger.start_run() as run:
+        pass
+    assert run.info.experiment_id == experiment.experiment_id
+    skledger.delete_experiment(experiment.experiment_id)
+    with pytest.raises(InvalidParameterError, match="'first' is deleted"):
+        skledger.start_run()
+    with pytest.raises(InvalidParameterError, match="deleted"):
+        skledger.set_experiment("first")
+    skledger.restore_experiment(experiment.experiment_id)
+    with skledger.start_run() as run:
+        pass
+    assert len(skledger.search_runs()) == 2
+    found = skledger.search_experiments(filter_string="name LIKE 'fir%'", max_results=5)
+    assert [each.name for each in found] == ["first"]
+    for number in range(3):
+        skledger.create_experiment(f"more{number}")
+    assert len(skledger.search_experiments()) == 5
+    assert len(skledger.search_experiments(max_results=2, order_by=["name"])) == 2
+
+
+def test_runs_are_deleted_and_come_back():
+    """delete_run hides a run, restore_run shows it; a tag of the active run goes."""
+    with skledger.start_run(tags={"a": 1}) as run:
+        skledger.delete_tag("a")
+        with pytest.raises(NotFoundError, match="'a'"):
+            skledger.delete_tag("a")
+    skledger.delete_run(run.info.run_id)
+    assert len(skledger.search_runs()) == 0
+    with pytest.raises(InvalidParameterError, match="deleted"):
+        skledger.start_run(run_id=run.info.run_id)
+    skledger.restore_run(run.info.run_id)
+    assert len(skledger.search_runs()) == 1
+
+
+def test_the_last_active_run_is_the_one_worked_on_last():
+    """An outer run that ends after its children is the last one."""
+    with skledger.start_run() as outer:
+        with skledger.start_run(nested=True) as inner:
+            pass
+        assert skledger.last_active_run().info.run_id == outer.info.run_id
+    assert skledger.last_active_run().info.run_id == outer.info.run_id
+    with skledger.start_run(run_id=inner.info.run_id):
+        pass
+    assert skledger.last_active_run().info.run_id == inner.info.run_id
+
+
+def test_what_mlflow_has_and_is_not_needed_here_does_nothing(caplog):
+    """System metrics, asynchronous logging, traces: taken, and said at DEBUG."""
+    caplog.set_level("DEBUG", "skledger")
+    skledger.enable_system_metrics_logging()
+    skledger.disable_system_metrics_logging()
+    skledger.set_system_metrics_sampling_interval(1)
+    skledger.flush_async_logging()
+    with skledger.start_run(log_system_metrics=True):
+        skledger.log_metric("m", 1, synchronous=False)
+    assert [
+        record.levelname for record in caplog.records if "system metrics" in record.message
+    ] == ["DEBUG"] * 3
+    skledger.autolog(log_traces=False, exclude_flavors=["xgboost"])
+    from skledger._guard import switch
+
+    assert switch.enabled
+    skledger.autolog(exclude_flavors=["sklearn"])
+    assert not switch.enabled
 
 
 def test_search_runs_is_a_frame_with_mlflows_columns():
@@ -335,3 +408,119 @@ def test_the_commit_of_a_repository_is_noted(run_python, tmp_path):
     tags = [run.data.tags for run in skledger.search_runs(output_format="list")]
     assert [t["mlflow.source.git.commit"] for t in tags] == [git("rev-parse", "HEAD")] * 2
     assert tags[0]["mlflow.source.name"] == "train.py"
+
+
+def test_the_run_of_the_environment_is_for_the_first_that_starts(monkeypatch):
+    """As with MLflow; an empty variable is none."""
+    with skledger.start_run() as made:
+        pass
+    monkeypatch.setenv("MLFLOW_RUN_ID", made.info.run_id)
+    with skledger.start_run() as first:
+        pass
+    with skledger.start_run() as second:
+        pass
+    assert first.info.run_id == made.info.run_id != second.info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", "")
+    with skledger.start_run() as third:
+        assert third.info.run_id not in (made.info.run_id, second.info.run_id)
+
+
+@pytest.mark.parametrize("key", ["../x", "/a", "a//b", "a/", ".", "bad key!@#", "", "a\nb"])
+@pytest.mark.parametrize("log", [skledger.log_metric, skledger.log_param, skledger.set_tag])
+def test_keys_that_a_server_or_a_folder_refuses_are_refused_everywhere(log, key):
+    """At once, and with the key; not later by a server, when the script is gone."""
+    with skledger.start_run() as run:
+        with pytest.raises(InvalidParameterError, match="key of a"):
+            log(key, 1)
+        log("größe/a b-c_d.e:f", 1)
+    data = skledger.get_run(run.info.run_id).data
+    held = {**data.metrics, **data.params, **data.tags}
+    assert "größe/a b-c_d.e:f" in held and key not in held
+
+
+def test_the_tag_of_the_name_is_the_name():
+    """As with MLflow: set by the fluent API, the client, or a batch."""
+    client = skledger.MlflowClient()
+    with skledger.start_run() as run:
+        skledger.set_tag("mlflow.runName", "a")
+    run_id = run.info.run_id
+    assert skledger.get_run(run_id).info.run_name == "a"
+    client.set_tag(run_id, "mlflow.runName", "b")
+    assert skledger.get_run(run_id).info.run_name == "b"
+    client.log_batch(run_id, tags=[skledger.entities.RunTag("mlflow.runName", "c")])
+    assert skledger.get_run(run_id).info.run_name == "c"
+    assert len(skledger.search_runs(filter_string="run_name = 'c'")) == 1
+    made = client.create_run("0", tags={"mlflow.user": "bob", "mlflow.runName": "d"})
+    assert (made.info.user_id, made.info.run_name) == ("bob", "d")
+    with pytest.raises(InvalidParameterError, match="one name"):
+        client.create_run("0", run_name="x", tags={"mlflow.runName": "y"})
+
+
+def test_what_is_not_synchronous_can_be_waited_for():
+    """It was booked when the call returned; scripts for MLflow wait all the same."""
+    with skledger.start_run() as run:
+        skledger.log_metric("m", "1.5", synchronous=False).wait()
+        skledger.log_params({"p": 1}, synchronous=False).wait()
+        skledger.set_tag("t", 1, synchronous=False).wait()
+        skledger.MlflowClient().log_batch(run.info.run_id, synchronous=False).wait()
+        assert skledger.log_metric("m", 2) is None
+        assert skledger.log_param("q", 3) == 3
+    assert skledger.get_run(run.info.run_id).data.metrics == {"m": 2.0}
+
+
+def test_an_experiment_that_is_not_there_has_no_runs(caplog):
+    """A script that looks for earlier runs works on its first day."""
+    assert skledger.search_runs(experiment_names=["nope"]).empty
+    assert "'nope'" in caplog.text
+
+
+def test_a_download_is_a_copy(tmp_path):
+    """Whoever removes it removes nothing of the run."""
+    with skledger.start_run() as run:
+        skledger.log_text("precious", "a/x:1.txt")
+        skledger.log_text("long", "l" * 255)
+    path = Path(skledger.artifacts.download_artifacts(run_id=run.info.run_id, artifact_path="a"))
+    assert (path / "x:1.txt").read_text() == "precious"
+    (path / "x:1.txt").unlink()
+    assert skledger.artifacts.load_text(f"runs:/{run.info.run_id}/a/x:1.txt") == "precious"
+    assert "l" * 255 in files_of(skledger.get_run(run.info.run_id))
+
+
+def test_missing_files_are_errors_that_scripts_know():
+    """`except FileNotFoundError` works as with MLflow."""
+    with skledger.start_run():
+        with pytest.raises(FileNotFoundError, match="nope"):
+            skledger.log_artifact("nope.txt")
+        with pytest.raises(NotFoundError, match="nope"):
+            skledger.log_artifacts("nope")
+
+
+def test_what_was_given_wrong_is_said():
+    """No AttributeError from the inside."""
+    with skledger.start_run():
+        for call in (
+            lambda: skledger.log_text(5, "a.txt"),
+            lambda: skledger.log_params([1]),
+            lambda: skledger.log_metrics("m"),
+            lambda: skledger.set_tags(["a"]),
+            lambda: skledger.set_experiment(5),
+        ):
+            with pytest.raises(InvalidParameterError, match=r"takes|mapping|is a text"):
+                call()
+
+
+def test_runs_and_experiments_go_into_sets():
+    """Two readings of one run are one."""
+    with skledger.start_run() as run:
+        pass
+    twice = [skledger.get_run(run.info.run_id) for _ in range(2)]
+    assert len({*twice}) == 1
+    assert len({*skledger.search_experiments(), *skledger.search_experiments()}) == 1
+
+
+def test_the_tracking_uri_can_be_unset():
+    """None goes back to the default, as with MLflow."""
+    before = skledger.get_tracking_uri()
+    skledger.set_tracking_uri("memory:")
+    skledger.set_tracking_uri(None)
+    assert skledger.get_tracking_uri() == before

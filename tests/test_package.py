@@ -13,38 +13,92 @@ import skledger
 SOURCE = Path(skledger.__file__).parent
 
 PUBLIC = [
+    "ActiveModel",
     "ActiveRun",
+    "MlflowClient",
+    "MlflowException",
     "SkledgerError",
+    "TrackingClient",
     "__version__",
     "active_run",
+    "artifacts",
     "autolog",
+    "clear_active_model",
+    "client",
     "create_experiment",
+    "create_external_model",
+    "data",
+    "delete_experiment",
+    "delete_experiment_tag",
+    "delete_logged_model",
+    "delete_logged_model_tag",
+    "delete_run",
+    "delete_tag",
+    "disable_system_metrics_logging",
+    "enable_system_metrics_logging",
     "end_run",
     "entities",
     "errors",
+    "exceptions",
+    "finalize_logged_model",
     "flush",
+    "flush_artifact_async_logging",
+    "flush_async_logging",
+    "get_active_model_id",
     "get_artifact_uri",
     "get_experiment",
     "get_experiment_by_name",
+    "get_logged_model",
+    "get_parent_run",
+    "get_registry_uri",
     "get_run",
     "get_tracking_uri",
+    "initialize_logged_model",
+    "is_tracking_uri_set",
     "last_active_run",
+    "last_logged_model",
+    "load_table",
     "log_artifact",
     "log_artifacts",
     "log_dict",
     "log_figure",
+    "log_image",
+    "log_input",
+    "log_inputs",
     "log_metric",
     "log_metrics",
+    "log_model_params",
+    "log_outputs",
     "log_param",
     "log_params",
+    "log_stream",
+    "log_table",
     "log_text",
+    "models",
+    "pyfunc",
+    "rename_experiment",
+    "restore_experiment",
+    "restore_run",
+    "search_experiments",
+    "search_logged_models",
     "search_runs",
+    "set_active_model",
     "set_experiment",
+    "set_experiment_tag",
+    "set_experiment_tags",
+    "set_logged_model_tags",
+    "set_registry_uri",
+    "set_system_metrics_node_id",
+    "set_system_metrics_samples_before_logging",
+    "set_system_metrics_sampling_interval",
     "set_tag",
     "set_tags",
     "set_tracking_uri",
     "sklearn",
     "start_run",
+    "tracking",
+    "types",
+    "utils",
 ]
 
 
@@ -88,15 +142,18 @@ def test_importing_and_enabling_is_light(run_python):
 ALLOWED = {
     "errors": (),
     "_guard": (),
+    "_lazy": (),
     "_exit": ("_guard",),
     "_sigterm": ("_guard",),
     "_writer": ("_exit", "_guard"),
-    "tracking.entities": (),
-    "tracking.filters": ("errors",),
+    "tracking.entities": ("tracking.html", "tracking.printing", "tracking.states"),
+    "tracking.states": (),
+    "tracking.filters": ("errors", "tracking.filters"),
     "capture": ("_guard", "errors", "tracking.entities"),
-    "stores": ("errors", "tracking.entities", "tracking.filters"),
-    "models": ("_guard", "errors", "tracking.entities", "stores"),
-    "tracking": ("_exit", "_guard", "errors", "stores", "models"),
+    "types": ("_lazy", "errors"),
+    "stores": ("_exit", "_guard", "errors", "tracking.entities", "tracking.filters"),
+    "models": ("_guard", "_lazy", "errors", "stores", "tracking.entities", "types"),
+    "tracking": ("_exit", "_guard", "_lazy", "errors", "stores", "models"),
     "hooks": ("_guard", "errors", "capture", "tracking"),
     "ledger": (
         "_exit",
@@ -110,7 +167,15 @@ ALLOWED = {
         "tracking",
     ),
     "autologging": ("_guard", "errors", "hooks", "ledger.fits", "stores.opening", "tracking"),
-    "sklearn": ("autologging", "models", "tracking"),
+    # MLflow's module names.
+    "artifacts": ("tracking",),
+    "client": ("tracking",),
+    "data": ("_lazy", "tracking"),
+    "entities": ("tracking.entities",),
+    "exceptions": ("errors",),
+    "utils": ("_lazy",),
+    "sklearn": ("autologging", "errors", "models", "tracking"),
+    "pyfunc": ("autologging", "errors", "models", "tracking", "types"),
     "cli": ("__init__", "_guard", "errors", "ledger", "models", "stores", "tracking"),
     "__main__": ("__init__", "cli"),
 }
@@ -191,3 +256,26 @@ def test_docs_know_every_room():
     for path in SOURCE.iterdir():
         if path.name not in ("__pycache__", "py.typed", "__init__.py"):
             assert re.search(rf"\b{re.escape(path.stem)}\b", text), path.name
+
+
+def test_submodules_are_there_without_an_import(run_python):
+    """As MLflow's: ``import skledger as mlflow; mlflow.models.signature.infer_signature``."""
+    run_python(
+        """
+        import skledger as mlflow
+
+        mlflow.models.signature.infer_signature
+        mlflow.models.model.Model
+        mlflow.types.schema.ColSpec
+        mlflow.data.pandas_dataset.PandasDataset
+        mlflow.data.numpy_dataset.NumpyDataset
+        mlflow.utils.mlflow_tags.MLFLOW_USER
+        mlflow.utils.file_utils
+        mlflow.tracking.client.MlflowClient
+        mlflow.tracking.fluent
+        try:
+            mlflow.models.nothing
+        except AttributeError as error:
+            assert "nothing" in str(error) and error.name == "nothing"
+        """
+    )

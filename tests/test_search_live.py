@@ -218,7 +218,9 @@ def test_candidates_appear_while_the_search_runs(backend, n_jobs, env):
     assert_prompt(watched, fits)
     assert_results(parent, children)
     in_process = backend in IN_THIS_PROCESS
-    assert_times(parent, children, fits, n_jobs, tolerance=0.25 if in_process else 0.75)
+    # A busy machine may let dask's threads wait between the task and the fit in it.
+    is_exact = in_process and backend != "dask-threads"
+    assert_times(parent, children, fits, n_jobs, tolerance=0.25 if is_exact else 0.75)
     assert in_process == any(fit.process == watched.process for fit in fits)
     if (
         not in_process and env.get("JOBLIB_START_METHOD") != "fork"

@@ -74,11 +74,12 @@ def test_eight_processes_on_a_fresh_file_lose_nothing(tmp_path):
     """All open the same new database at the same moment; every run is there and complete."""
     start = str(time.time() + 8)
     processes = [
-        subprocess.Popen([sys.executable, "-c", SCRIPT, start, "5"], cwd=tmp_path) for _ in range(8)
+        subprocess.Popen([sys.executable, "-c", SCRIPT, start, "50"], cwd=tmp_path)
+        for _ in range(8)
     ]
     assert [process.wait(200) for process in processes] == [0] * 8
     runs = skledger.search_runs(output_format="list")
-    assert len(runs) == 40
+    assert len(runs) == 400
     assert all(run.info.status == "FINISHED" for run in runs)
     assert all("training_r2_score" in run.data.metrics for run in runs)
     assert all(len(run.outputs.model_outputs) == 1 for run in runs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -171,6 +171,8 @@ def autolog(
     extra_tags: Mapping[str, str] | None = None,
     progress: bool | str = "auto",
     log_cross_validation: bool | str = True,
+    log_traces: bool = True,
+    exclude_flavors: Sequence[str] | None = None,
 ) -> _Restore:
     """Book every fit of a scikit-learn estimator as a run, from now on.
 
@@ -213,6 +215,10 @@ def autolog(
     log_cross_validation : {"folds"} or bool, default=True
         Book ``cross_validate`` and its kin, each as a run; "folds" makes each fold a child run,
         too. With False nothing of them is booked, nor what they fit.
+    log_traces : bool, default=True
+        Taken for compatibility; there are no traces here.
+    exclude_flavors : sequence of str, optional
+        As `disable` when ``"sklearn"`` is among them; any other name means nothing here.
 
     Returns
     -------
@@ -231,7 +237,7 @@ def autolog(
             log_model_signatures=log_model_signatures,
             log_models=log_models,
             log_datasets=log_datasets,
-            disable=disable,
+            disable=disable or "sklearn" in (exclude_flavors or ()),
             exclusive=exclusive,
             disable_for_unsupported_versions=disable_for_unsupported_versions,
             silent=silent,
@@ -247,6 +253,11 @@ def autolog(
     )
     if switch.enabled:
         _warn_of_bad_uri()
+        with contain("what git says of the program"):
+            from skledger.tracking.context import look_around
+
+            # git takes its time, so it is asked now, in the background.
+            look_around()
     return _Restore(before)
 
 

@@ -14,6 +14,7 @@ import click
 from skledger.cli._invoked import skledger_command
 from skledger.cli._printing import cell, clock
 from skledger.errors import InvalidParameterError, NotFoundError, StoreError
+from skledger.tracking.addresses import local_path_of
 from skledger.tracking.entities import Experiment, Run, ViewType
 from skledger.tracking.frames import find_runs
 from skledger.tracking.session import get_store, get_tracking_uri
@@ -43,11 +44,14 @@ _SQLITE = re.compile(r"sqlite(?:\+pysqlite)?:///([^?]+)")
 def why_empty() -> str | None:
     """Say why nothing can be booked where the tracking URI points; None when something may be.
 
-    A store creates its file and its tables when it is opened; looking shall create neither.
+    A store creates its file and its tables, or its folder, when it is opened; looking shall not.
     """
-    match = _SQLITE.match(get_tracking_uri())
+    uri = get_tracking_uri()
+    match = _SQLITE.match(uri)
     if match is None:
-        return None
+        folder = local_path_of(uri)
+        is_missing = folder is not None and not folder.exists()
+        return f"There is no folder {folder}." if is_missing else None
     path = Path(match[1]).absolute()
     if not path.exists():
         return f"There is no database {path}."

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from skledger.cli import _family
 from skledger.cli._below import Below, look_below
@@ -13,6 +12,9 @@ from skledger.cli._ranking import Counts
 from skledger.errors import NotFoundError, SkledgerError
 from skledger.tracking.entities import LoggedModel, Metric, Run
 from skledger.tracking.session import get_store
+
+if TYPE_CHECKING:
+    from skledger.stores.artifacts import ArtifactStore
 
 __all__ = ["Portrait", "as_dictionary", "load_lines", "portrait_of"]
 
@@ -76,7 +78,7 @@ def portrait_of(run: Run, most: int | None = None) -> Portrait:
         How many of its candidates, and of its other children; None: all.
     """
     from skledger.ledger.drawing import missing_pictures
-    from skledger.stores.artifacts import local_folder
+    from skledger.stores.artifacts import artifact_store
 
     store = get_store()
     info = run.info
@@ -86,9 +88,9 @@ def portrait_of(run: Run, most: int | None = None) -> Portrait:
     made.below = look_below(run, most)
     made.models = store.search_logged_models(info.run_id)
     try:
-        made.files = _sizes(local_folder(info.artifact_uri))
+        made.files = _sizes(artifact_store(info.artifact_uri))
         for model in made.models:
-            _look_at(model, local_folder(model.artifact_location), made)
+            _look_at(model, artifact_store(model.artifact_location), made)
         made.undrawn = missing_pictures(run)
     except (SkledgerError, OSError, ValueError) as error:
         made.trouble = str(error)
@@ -102,22 +104,21 @@ def _parent_of(run: Run) -> Run | None:
         return None
 
 
-def _look_at(model: LoggedModel, folder: Path, made: Portrait) -> None:
+def _look_at(model: LoggedModel, folder: ArtifactStore, made: Portrait) -> None:
     """Note the size of a model's folder, or what is missing of it."""
-    if (folder / "MLmodel").is_file():
-        made.sizes[model.model_id] = sum(_sizes(folder).values())
+    sizes = _sizes(folder)
+    if "MLmodel" in sizes:
+        made.sizes[model.model_id] = sum(sizes.values())
     else:
-        gone = f"its folder {folder} is missing"
-        made.lost[model.model_id] = f"{folder} has no MLmodel" if folder.is_dir() else gone
+        gone = f"its folder {folder.uri} is missing"
+        made.lost[model.model_id] = f"{folder.uri} has no MLmodel" if sizes else gone
 
 
-def _sizes(folder: Path) -> dict[str, int]:
+def _sizes(folder: ArtifactStore) -> dict[str, int]:
     """Return the size of each file below a folder, without those that are being written."""
-    return {
-        path.relative_to(folder).as_posix(): path.stat().st_size
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.suffix != ".tmp"
-    }
+    from skledger.stores.artifacts import files_below
+
+    return dict(sorted((info.path, info.file_size or 0) for info in files_below(folder)))
 
 
 def load_lines(model: LoggedModel) -> list[str]:

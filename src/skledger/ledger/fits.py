@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from skledger._guard import contain, failure_text, say, thread
@@ -25,6 +26,7 @@ from skledger.ledger.records import (
     warning_records,
 )
 from skledger.ledger.units import Ending
+from skledger.tracking.active_models import remember_model
 from skledger.tracking.entities import LoggedModel, RunInfo, RunStatus
 from skledger.tracking.model_uris import DIGESTS_TAG
 from skledger.tracking.runs import status_after
@@ -238,17 +240,19 @@ class FitLedger:
         """
         with contain(f"the model of {type(estimator).__name__}"):
             from skledger.models.folder import save_sklearn_model
+            from skledger.tracking.logged_models import put_model_folder
 
             place, name = note.place, note.place.name_model(name)
             model_id, location = place.new_model()
-            saved = save_sklearn_model(
+            save = partial(
+                save_sklearn_model,
                 estimator,
-                location,
                 model_id=model_id,
                 run_id=place.info.run_id,
                 artifact_path=name,
                 serialization_format=self.config.model_format,
             )
+            saved = put_model_folder(location, save)
             tags = {DIGESTS_TAG: json.dumps(saved.digests)}
             _hint_local_modules(saved.local_modules)
             return describe_model(place, model_id, location, name, note.records, tags)
@@ -272,6 +276,8 @@ class FitLedger:
             for model in note.records.models:
                 note.place.remove_folder(model.artifact_location)
             raise
+        if note.records.model is not None:
+            remember_model(note.records.model.model_id)
 
     def draw_later(self, estimator: Any, note: FitNote) -> None:
         """Leave the pictures and the diagram to the writer; it holds no data of the user's."""

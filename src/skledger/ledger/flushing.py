@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
+
 from skledger._writer import writer
 from skledger.ledger.streams import finish_orphans
+from skledger.tracking.session import flush_stores
 
 __all__ = ["flush"]
 
 
 def flush(timeout: float | None = None) -> bool:
-    """Wait until all that was left to the background is on disk: pictures, diagrams, ended runs.
+    """Wait until all that was left to the background is done: pictures, diagrams, ended runs.
 
-    The records of a fit need no flush; they are stored when ``fit`` returns.
+    The records of a fit need no flush; they are stored when ``fit`` returns. With a tracking server
+    they are also sent, as long as it answers; what it does not take waits on this machine.
 
     Parameters
     ----------
@@ -23,5 +27,8 @@ def flush(timeout: float | None = None) -> bool:
     bool
         Whether all was done in time.
     """
+    start = time.monotonic()
     finish_orphans()
-    return writer.flush(timeout)
+    is_done = writer.flush(timeout)
+    left = None if timeout is None else max(0.0, timeout - (time.monotonic() - start))
+    return flush_stores(left) and is_done

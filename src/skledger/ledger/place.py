@@ -224,7 +224,7 @@ class OwnRun(Place):
                 metrics=records.metric_records(end_time, step),
                 params=records.param_records(),
                 tags=as_tags(tags),
-                models=records.models,
+                models=records.models_at(end_time, step),
                 deleted_models=records.replaced_models,
             )
             try:
@@ -240,13 +240,17 @@ class OwnRun(Place):
                 free = tuple(each for each in change.params if each.key not in held)
                 self.store.write(replace(change, params=free))
             self._created, self._ended = True, final
+        if final:
+            runs.complete_later(self.store, self.info.run_id, self._tags)
         runs.remember(self.info.run_id)
 
 
 def tags_of_own_runs(extra_tags: Mapping[str, str], parent_id: str | None) -> dict[str, str]:
     """Return the tags that every run which autologging makes has."""
     described = Records()
-    described.set_tags({**default_tags(), **extra_tags, "mlflow.autologging": "sklearn"})
+    # A search may have thousands of children: what its run says of versions holds for them, too.
+    context = default_tags(brief=parent_id is not None)
+    described.set_tags({**context, **extra_tags, "mlflow.autologging": "sklearn"})
     if parent_id is not None:
         described.tags[runs.PARENT_TAG] = parent_id
     return described.tags
@@ -332,7 +336,7 @@ class UserRun(Place):
                 params=tuple(Param(params[k], v) for k, v in records.params.items()),
                 metrics=tuple(replace(each, key=metrics[each.key]) for each in measured),
                 tags=tuple(RunTag(tags[k], v) for k, v in records.tags.items()),
-                models=records.models,
+                models=records.models_at(end_time, step),
                 deleted_models=records.replaced_models,
             )
         )
@@ -397,7 +401,10 @@ def describe_model(
         creation_timestamp=now,
         last_updated_timestamp=now,
         source_run_id=place.info.run_id,
-        tags={**{k: storable(v, MAX_TAG_LENGTH) for k, v in default_tags().items()}, **tags},
+        tags={
+            **{k: storable(v, MAX_TAG_LENGTH) for k, v in default_tags(brief=True).items()},
+            **tags,
+        },
         params=dict(records.params),
         metrics=tuple(Metric(storable_key(k), v, now) for k, v in records.metrics.items()),
     )

@@ -6,7 +6,7 @@ import hashlib
 import json
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,22 @@ class Records:
     def models(self) -> tuple[LoggedModel, ...]:
         """All models of the fit."""
         return tuple(each for each in (self.model, self.best_model) if each is not None)
+
+    def models_at(self, timestamp: int, step: int = 0) -> tuple[LoggedModel, ...]:
+        """Return the models, measured when the run was.
+
+        A tracking server books what is measured of a model with its run, too: at another time it
+        would be there a second time.
+        """
+        return tuple(
+            replace(
+                model,
+                metrics=tuple(
+                    replace(each, timestamp=timestamp, step=step) for each in model.metrics
+                ),
+            )
+            for model in self.models
+        )
 
     def add_params(self, params: Mapping[str, str]) -> None:
         """Take the params; what is too long for a store is cut there and kept whole in a file."""

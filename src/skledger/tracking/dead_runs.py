@@ -62,6 +62,8 @@ def end_at_opening(store: Store) -> None:
 
     A database that is read-only or locked is left as it is: whoever can write to it later does it.
     """
+    # Of a store on a server, what is known without asking it: opening waits for no network.
+    store = getattr(store, "local", store)
     with contain("the end of runs whose process is gone"):
         try:
             dead = find_dead_runs(store)

@@ -6,9 +6,52 @@ are 32 hexadecimal digits, identifiers of models are ``m-`` and 32 hexadecimal d
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Generic, TypeVar
+
+from skledger.tracking.states import (
+    LifecycleStage,
+    LoggedModelStatus,
+    RunStatus,
+    SourceType,
+    ViewType,
+)
+
+__all__ = [
+    "DEFAULT_EXPERIMENT_ID",
+    "MAX_KEY_LENGTH",
+    "MAX_PARAM_LENGTH",
+    "MAX_TAG_LENGTH",
+    "Dataset",
+    "DatasetInput",
+    "Experiment",
+    "ExperimentTag",
+    "FileInfo",
+    "InputTag",
+    "LifecycleStage",
+    "LoggedModel",
+    "LoggedModelInput",
+    "LoggedModelOutput",
+    "LoggedModelStatus",
+    "Metric",
+    "ModelChange",
+    "PagedList",
+    "Param",
+    "Run",
+    "RunChange",
+    "RunData",
+    "RunInfo",
+    "RunInputs",
+    "RunOutputs",
+    "RunStatus",
+    "RunTag",
+    "SourceType",
+    "ViewType",
+    "as_params",
+    "as_tags",
+]
 
 T = TypeVar("T")
 
@@ -22,40 +65,11 @@ MAX_TAG_LENGTH = 8000
 DEFAULT_EXPERIMENT_ID = "0"
 
 
-class RunStatus:
-    """The states of a run, as text."""
-
-    RUNNING = "RUNNING"
-    SCHEDULED = "SCHEDULED"
-    FINISHED = "FINISHED"
-    FAILED = "FAILED"
-    KILLED = "KILLED"
-
-    ALL = (RUNNING, SCHEDULED, FINISHED, FAILED, KILLED)
-
-    @staticmethod
-    def is_terminated(status: str) -> bool:
-        """Whether a run in this state has ended."""
-        return status in (RunStatus.FINISHED, RunStatus.FAILED, RunStatus.KILLED)
-
-
-class LifecycleStage:
-    """Whether a run or an experiment is shown or deleted."""
-
-    ACTIVE = "active"
-    DELETED = "deleted"
-
-
-class ViewType:
-    """Which lifecycle stages a search returns."""
-
-    ACTIVE_ONLY = 1
-    DELETED_ONLY = 2
-    ALL = 3
-
-
 class _Entity:
-    """Field access as MLflow's entities offer it: ``dict(entity)`` and ``to_dictionary``."""
+    """Field access as MLflow's entities offer it: ``dict(entity)`` and ``to_dictionary``.
+
+    What people print has no slots, because they also call ``vars(entity)``.
+    """
 
     __slots__ = ()
 
@@ -66,6 +80,25 @@ class _Entity:
     def to_dictionary(self) -> dict[str, Any]:
         """Return the fields as plain, nested dictionaries."""
         return asdict(self)  # type: ignore[call-overload,no-any-return]
+
+
+class _Printed(_Entity):
+    """What prints in a few readable words, and as a table in notebooks."""
+
+    def __repr__(self) -> str:
+        from skledger.tracking.printing import in_a_line
+
+        return in_a_line(self)
+
+    def __str__(self) -> str:
+        from skledger.tracking.printing import in_a_block
+
+        return in_a_block(self)
+
+    def _repr_html_(self) -> str:
+        from skledger.tracking.html import as_html
+
+        return as_html(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +127,29 @@ class RunTag(_Entity):
     value: str
 
 
+#: MLflow's name for the tags of a data set's use.
+InputTag = RunTag
+
+
 @dataclass(frozen=True, slots=True)
-class Experiment(_Entity):
+class ExperimentTag(_Entity):
+    """One note on an experiment; it may change."""
+
+    key: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileInfo(_Entity):
+    """A file or a folder among the artifacts; the size is in bytes, None of a folder."""
+
+    path: str
+    is_dir: bool
+    file_size: int | None = None
+
+
+@dataclass(frozen=True, repr=False)
+class Experiment(_Printed):
     """A named group of runs."""
 
     experiment_id: str
@@ -106,8 +160,11 @@ class Experiment(_Entity):
     creation_time: int | None = None
     last_update_time: int | None = None
 
+    def __hash__(self) -> int:
+        return hash(self.experiment_id)
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class RunInfo(_Entity):
     """What a run is: where it belongs, its state and its times (ms since the epoch)."""
 
@@ -123,11 +180,14 @@ class RunInfo(_Entity):
 
     @property
     def run_uuid(self) -> str:
-        """The old name of `run_id`."""
+        """The old name of `run_id`, which MLflow has removed."""
+        warnings.warn(
+            "MLflow has removed `run_uuid`; it is `run_id` now.", FutureWarning, stacklevel=2
+        )
         return self.run_id
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RunData(_Entity):
     """What a run holds: the last value of each metric, the params and the tags."""
 
@@ -164,6 +224,13 @@ class RunInputs(_Entity):
 
 
 @dataclass(frozen=True, slots=True)
+class LoggedModelInput(_Entity):
+    """A model that a run used, by its identifier."""
+
+    model_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class LoggedModelOutput(_Entity):
     """A model that a run made, by its identifier."""
 
@@ -178,8 +245,8 @@ class RunOutputs(_Entity):
     model_outputs: list[LoggedModelOutput] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class Run(_Entity):
+@dataclass(frozen=True, repr=False)
+class Run(_Printed):
     """A run: what it is, what it holds, what it used and what it made."""
 
     info: RunInfo
@@ -187,8 +254,11 @@ class Run(_Entity):
     inputs: RunInputs = field(default_factory=RunInputs)
     outputs: RunOutputs = field(default_factory=RunOutputs)
 
+    def __hash__(self) -> int:
+        return hash(self.info.run_id)
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class LoggedModel(_Entity):
     """A model with a life of its own: where its folder is and which run made it."""
 
@@ -205,10 +275,38 @@ class LoggedModel(_Entity):
     params: dict[str, str] = field(default_factory=dict)
     metrics: tuple[Metric, ...] = ()
 
+    def __hash__(self) -> int:
+        return hash(self.model_id)
+
     @property
     def model_uri(self) -> str:
         """The URI that loads this model."""
         return f"models:/{self.model_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChange:
+    """What one write changes of a logged model that exists, whichever run made it.
+
+    Parameters
+    ----------
+    model_id : str
+        The model; `NotFoundError` when there is none.
+    status : str, optional
+        One of `LoggedModelStatus`; None leaves it.
+    metrics, params, tags : sequence
+        What to add. An exact repeat of a metric counts once, a param that is booked with another
+        value is a `ParamConflictError`, a tag is overwritten.
+    deleted_tags : sequence of str
+        Keys of tags to remove before `tags` are set.
+    """
+
+    model_id: str
+    status: str | None = None
+    metrics: tuple[Metric, ...] = ()
+    params: tuple[Param, ...] = ()
+    tags: tuple[RunTag, ...] = ()
+    deleted_tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +332,9 @@ class RunChange:
         Models the run made: each is created and linked from the run's outputs.
     deleted_models : sequence of str
         Identifiers of logged models to remove, with their link.
+    model_changes : sequence of ModelChange
+        Changes of logged models, after all that the write makes and removes; also of models that
+        other runs made. A metric that was measured in this run belongs into `metrics`, too.
     """
 
     run_id: str
@@ -249,6 +350,7 @@ class RunChange:
     inputs: tuple[DatasetInput, ...] = ()
     models: tuple[LoggedModel, ...] = ()
     deleted_models: tuple[str, ...] = ()
+    model_changes: tuple[ModelChange, ...] = ()
 
 
 class PagedList(list[T], Generic[T]):
@@ -263,6 +365,16 @@ class PagedList(list[T], Generic[T]):
     def __init__(self, items: Iterable[T] = (), token: str | None = None) -> None:
         super().__init__(items)
         self.token = token
+
+    def __repr__(self) -> str:
+        from skledger.tracking.printing import list_of
+
+        return list_of(self)
+
+    def _repr_html_(self) -> str | None:
+        from skledger.tracking.html import list_as_html
+
+        return list_as_html(self)
 
 
 def as_params(values: Mapping[str, object]) -> tuple[Param, ...]:

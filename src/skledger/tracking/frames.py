@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import operator
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from skledger.errors import InvalidParameterError, NotFoundError
+from skledger._guard import say
+from skledger.errors import InvalidParameterError
 from skledger.tracking.entities import PagedList, Run, ViewType
 from skledger.tracking.session import experiment_in_use, get_store, store_to_read
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["find_runs", "search_runs", "to_frame"]
+    from skledger.stores.base import Store
 
-_PAGE = 1000
+__all__ = ["all_runs", "find_runs", "search_runs", "to_frame"]
+
+_PAGE = 5000
 _INFO_COLUMNS = ("run_id", "experiment_id", "status", "artifact_uri", "start_time", "end_time")
 
 
@@ -108,9 +112,10 @@ def _experiments(ids: Sequence[Any], names: Sequence[Any], everywhere: bool) -> 
     store = get_store()
     if names:
         found = [(name, store.get_experiment_by_name(name)) for name in names]
-        missing = [name for name, experiment in found if experiment is None]
-        if missing:
-            raise NotFoundError(f"There is no experiment named {', '.join(map(repr, missing))}.")
+        for name, experiment in found:
+            # No error, as with MLflow: scripts look for earlier runs on their first day, too.
+            if experiment is None:
+                say(logging.WARNING, "skledger: there is no experiment named %r yet.", name)
         return [experiment.experiment_id for _, experiment in found if experiment is not None]
     if ids:
         return [str(each) for each in ids]
@@ -127,9 +132,22 @@ def find_runs(
     order_by: Sequence[str] | None = None,
 ) -> list[Run]:
     """Return the runs of all pages up to `max_results`."""
-    runs: list[Run] = []
+    return all_runs(
+        get_store(), experiment_ids, filter_string, run_view_type, max_results, order_by
+    )
+
+
+def all_runs(
+    store: Store,
+    experiment_ids: Sequence[str],
+    filter_string: str = "",
+    run_view_type: int = ViewType.ACTIVE_ONLY,
+    max_results: int = 100_000,
+    order_by: Sequence[str] | None = None,
+) -> list[Run]:
+    """Return the runs that a store has, of all pages up to `max_results`."""
+    runs: PagedList[Run] = PagedList()
     token: str | None = None
-    store = get_store()
     while len(runs) < max_results:
         page: PagedList[Run] = store.search_runs(
             experiment_ids,

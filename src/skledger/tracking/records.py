@@ -1,45 +1,59 @@
-"""The fluent ``log_*`` functions: params, metrics, tags and artifacts of the active run."""
+"""The fluent ``log_*`` functions: params, metrics and tags of the active run."""
 
 from __future__ import annotations
 
-import io
-import json
 import numbers
+import posixpath
+import re
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from skledger.errors import InvalidParameterError, NotFoundError
+from skledger.errors import InvalidParameterError
+from skledger.tracking.active_models import get_active_model_id
 from skledger.tracking.entities import (
     MAX_PARAM_LENGTH,
     MAX_TAG_LENGTH,
     Metric,
+    ModelChange,
     Param,
     RunChange,
     RunTag,
 )
 from skledger.tracking.names import now_ms
-from skledger.tracking.runs import current_run_id, get_run
+from skledger.tracking.runs import NAME_TAG, current_run_id
 from skledger.tracking.session import get_store
 
-if TYPE_CHECKING:
-    from skledger.stores.artifacts import ArtifactStore
-
 __all__ = [
-    "get_artifact_uri",
-    "log_artifact",
-    "log_artifacts",
-    "log_dict",
-    "log_figure",
+    "RunOperations",
+    "booked",
     "log_metric",
     "log_metrics",
     "log_param",
     "log_params",
-    "log_text",
+    "metric_of",
+    "name_in",
+    "of_model",
+    "param_of",
     "set_tag",
     "set_tags",
     "shorten",
+    "tags_of",
 ]
+
+#: What MLflow takes as the key of a param, a metric or a tag; its servers refuse any other.
+_KEY = re.compile(r"[/\w.\- :]+")
+
+
+class RunOperations:
+    """What a call with ``synchronous=False`` returns: all of it was booked when it returned."""
+
+    def wait(self) -> None:
+        """Return at once."""
+
+
+def booked(synchronous: bool | None) -> RunOperations | None:
+    """Return what there is to wait for, where somebody wants to wait."""
+    return RunOperations() if synchronous is False else None
 
 
 def shorten(value: str, limit: int) -> str:
@@ -69,18 +83,58 @@ def log_param(key: str, value: Any, synchronous: bool | None = None) -> Any:
     ParamConflictError
         When the run has this param with another value.
     """
-    log_params({key: value})
-    return value
+    return log_params({key: value}, synchronous) or value
 
 
 def log_params(
     params: Mapping[str, Any], synchronous: bool | None = None, run_id: str | None = None
-) -> None:
+) -> RunOperations | None:
     """Book params, all or none; see `log_param`."""
-    change = tuple(
-        Param(key, shorten(str(value), MAX_PARAM_LENGTH)) for key, value in params.items()
-    )
+    change = tuple(param_of(key, value) for key, value in _entries("params", params))
     get_store().write(RunChange(run_id or current_run_id(), params=change))
+    return booked(synchronous)
+
+
+def _entries(what: str, given: Any) -> list[tuple[str, Any]]:
+    if not isinstance(given, Mapping):
+        raise InvalidParameterError(
+            f"{what} must be a mapping such as {{'C': 1.0}}, got {type(given).__name__}: "
+            f"{given!r:.80}"
+        )
+    return list(given.items())
+
+
+def param_of(key: str, value: Any) -> Param:
+    """Return a param as it is booked."""
+    return Param(_key("param", key), shorten(str(value), MAX_PARAM_LENGTH))
+
+
+def tags_of(tags: Mapping[str, Any] | None) -> tuple[RunTag, ...]:
+    """Return tags of a run; every value becomes its ``str``, and a long one is cut visibly."""
+    return tuple(
+        RunTag(_key("tag", key), shorten(str(value), MAX_TAG_LENGTH))
+        for key, value in _entries("tags", tags or {})
+    )
+
+
+def name_in(tags: tuple[RunTag, ...]) -> str | None:
+    """Return the name that tags give a run: ``mlflow.runName`` is its name."""
+    return next((tag.value for tag in tags if tag.key == NAME_TAG and tag.value), None)
+
+
+def _key(what: str, key: Any) -> str:
+    """Return a key that every store takes, those of MLflow's servers and folders included."""
+    text = str(key)
+    if not _KEY.fullmatch(text):
+        raise InvalidParameterError(
+            f"the key of a {what} may hold letters, digits and any of '_-. :/', got {text!r}"
+        )
+    if posixpath.normpath(text) != text or text.startswith(("/", "..")) or text == ".":
+        raise InvalidParameterError(
+            f"the key of a {what} may be the path of a file, and {text!r} would be another one "
+            f"({posixpath.normpath(text)!r}) or lead out of its folder"
+        )
+    return text
 
 
 def log_metric(
@@ -90,7 +144,9 @@ def log_metric(
     synchronous: bool | None = None,
     timestamp: int | None = None,
     run_id: str | None = None,
-) -> None:
+    model_id: str | None = None,
+    dataset: Any = None,
+) -> RunOperations | None:
     """Book one number of the active run; without an active run, one is started.
 
     Parameters
@@ -98,7 +154,7 @@ def log_metric(
     key : str
         Up to 250 characters.
     value : float
-        Any real number; NaN and the infinities are kept.
+        Any real number, or a text that is one; NaN and the infinities are kept.
     step : int, optional
         The step it belongs to; 0 by default.
     synchronous : bool, optional
@@ -107,13 +163,18 @@ def log_metric(
         Its time in ms since the epoch; now by default.
     run_id : str, optional
         Another run than the active one.
+    model_id : str, optional
+        A logged model that the number is booked of, too; by default the active one, if any: see
+        `set_active_model`.
+    dataset : Dataset, optional
+        Taken for compatibility; a metric of a run has no place for it.
 
     Raises
     ------
     InvalidParameterError
         When `value` is not a number.
     """
-    log_metrics({key: value}, step=step, timestamp=timestamp, run_id=run_id)
+    return log_metrics({key: value}, step, synchronous, run_id, timestamp, model_id)
 
 
 def log_metrics(
@@ -122,21 +183,51 @@ def log_metrics(
     synchronous: bool | None = None,
     run_id: str | None = None,
     timestamp: int | None = None,
-) -> None:
+    model_id: str | None = None,
+    dataset: Any = None,
+) -> RunOperations | None:
     """Book numbers of one step, all or none; see `log_metric`."""
-    at, time = int(step or 0), now_ms() if timestamp is None else int(timestamp)
-    change = tuple(Metric(key, _number(key, value), time, at) for key, value in metrics.items())
-    get_store().write(RunChange(run_id or current_run_id(), metrics=change))
+    time = now_ms() if timestamp is None else timestamp
+    change = tuple(metric_of(key, value, step, time) for key, value in _entries("metrics", metrics))
+    run_id = run_id or current_run_id()
+    changes = of_model(model_id or get_active_model_id(), change)
+    get_store().write(RunChange(run_id, metrics=change, model_changes=changes))
+    return booked(synchronous)
+
+
+def of_model(model_id: str | None, metrics: tuple[Metric, ...]) -> tuple[ModelChange, ...]:
+    """Return what books metrics of a logged model, besides of their run; nothing without one."""
+    return () if model_id is None else (ModelChange(model_id, metrics=metrics),)
+
+
+def metric_of(key: str, value: Any, step: Any = None, timestamp: Any = None) -> Metric:
+    """Return a metric as it is booked; `InvalidParameterError` for what is no number."""
+    return Metric(
+        _key("metric", key),
+        _number(key, value),
+        now_ms() if timestamp is None else _whole(key, "timestamp", timestamp),
+        0 if step is None else _whole(key, "step", step),
+    )
+
+
+def _whole(key: str, what: str, given: Any) -> int:
+    try:
+        return int(given)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidParameterError(
+            f"The {what} of the metric {key!r} must be a whole number, got {given!r}."
+        ) from error
 
 
 def _number(key: str, value: Any) -> float:
-    if isinstance(value, numbers.Real):
-        return float(value)
     try:
+        if isinstance(value, numbers.Real):
+            return float(value)
         if getattr(value, "ndim", None) == 0 or getattr(value, "size", None) == 1:
             return float(value.item())  # numpy scalars and one-element arrays
-        return float(value) if not isinstance(value, str | bytes) else _not_a_number(key, value)
-    except (TypeError, ValueError):
+        # MLflow takes a text that is a number, too.
+        return _not_a_number(key, value) if isinstance(value, bytes) else float(value)
+    except (TypeError, ValueError, OverflowError):
         return _not_a_number(key, value)
 
 
@@ -147,120 +238,19 @@ def _not_a_number(key: str, value: Any) -> float:
     )
 
 
-def set_tag(key: str, value: Any, synchronous: bool | None = None) -> None:
-    """Set one tag of the active run (``str(value)``, up to 8,000 characters), or change it."""
-    set_tags({key: value})
+def set_tag(key: str, value: Any, synchronous: bool | None = None) -> RunOperations | None:
+    """Set one tag of the active run (``str(value)``, up to 8,000 characters), or change it.
+
+    The tag ``mlflow.runName`` is the name of the run.
+    """
+    return set_tags({key: value}, synchronous)
 
 
 def set_tags(
     tags: Mapping[str, Any], synchronous: bool | None = None, run_id: str | None = None
-) -> None:
+) -> RunOperations | None:
     """Set tags, all or none; see `set_tag`."""
-    change = tuple(RunTag(key, shorten(str(value), MAX_TAG_LENGTH)) for key, value in tags.items())
-    get_store().write(RunChange(run_id or current_run_id(), tags=change))
-
-
-def artifacts_of(run_id: str) -> ArtifactStore:
-    """Return the artifact store of a run."""
-    from skledger.stores.artifacts import artifact_store
-
-    return artifact_store(get_run(run_id).info.artifact_uri)
-
-
-def log_artifact(
-    local_path: str | Path, artifact_path: str | None = None, run_id: str | None = None
-) -> None:
-    """Copy a file or a folder to the artifacts of the active run.
-
-    Parameters
-    ----------
-    local_path : str or Path
-        The file or folder.
-    artifact_path : str, optional
-        The folder among the artifacts to put it in.
-    run_id : str, optional
-        Another run than the active one.
-
-    Raises
-    ------
-    NotFoundError
-        When there is nothing at `local_path`.
-    """
-    source = Path(local_path)
-    if not source.exists():
-        raise NotFoundError(f"There is no file or folder {str(local_path)!r} to log.")
-    target = f"{artifact_path.rstrip('/')}/{source.name}" if artifact_path else source.name
-    store = artifacts_of(run_id or current_run_id())
-    if source.is_dir():
-        store.put_folder(target, source)
-    else:
-        store.put_file(target, source)
-
-
-def log_artifacts(
-    local_dir: str | Path, artifact_path: str | None = None, run_id: str | None = None
-) -> None:
-    """Copy what is in a folder to the artifacts of the active run; see `log_artifact`."""
-    source = Path(local_dir)
-    if not source.is_dir():
-        raise NotFoundError(f"There is no folder {str(local_dir)!r} to log.")
-    artifacts_of(run_id or current_run_id()).put_folder(artifact_path or "", source)
-
-
-def log_text(text: str, artifact_file: str, run_id: str | None = None) -> None:
-    """Write a text as an artifact, in UTF-8; `artifact_file` is its path, such as ``a/note.md``."""
-    artifacts_of(run_id or current_run_id()).put_bytes(artifact_file, text.encode())
-
-
-def log_dict(dictionary: Any, artifact_file: str, run_id: str | None = None) -> None:
-    """Write a dictionary or list as an artifact: YAML for ``.yml`` and ``.yaml``, else JSON."""
-    if artifact_file.endswith((".yml", ".yaml")):
-        import yaml
-
-        text = yaml.safe_dump(dictionary, sort_keys=False, allow_unicode=True)
-    else:
-        text = json.dumps(dictionary, indent=2, default=str)
-    log_text(text, artifact_file, run_id)
-
-
-def log_figure(
-    figure: Any,
-    artifact_file: str,
-    *,
-    save_kwargs: Mapping[str, Any] | None = None,
-    run_id: str | None = None,
-) -> None:
-    """Write a figure as an artifact.
-
-    Parameters
-    ----------
-    figure : matplotlib.figure.Figure or plotly.graph_objects.Figure
-        The figure; it stays as it is, open or closed.
-    artifact_file : str
-        Its path among the artifacts; the ending gives the format (``.html`` for plotly).
-    save_kwargs : mapping, optional
-        Passed on to the figure's own writer.
-    run_id : str, optional
-        Another run than the active one.
-    """
-    options = dict(save_kwargs or {})
-    if hasattr(figure, "savefig"):
-        buffer = io.BytesIO()
-        ending = Path(artifact_file).suffix.lstrip(".")
-        figure.savefig(buffer, **{"format": ending or None, **options})
-        content = buffer.getvalue()
-    elif hasattr(figure, "write_html") and artifact_file.endswith(".html"):
-        content = figure.to_html(include_plotlyjs=True, **options).encode()
-    elif hasattr(figure, "to_image"):
-        content = figure.to_image(format=Path(artifact_file).suffix.lstrip("."), **options)
-    else:
-        raise InvalidParameterError(
-            f"log_figure takes a figure of matplotlib or plotly, not {type(figure).__name__}."
-        )
-    artifacts_of(run_id or current_run_id()).put_bytes(artifact_file, content)
-
-
-def get_artifact_uri(artifact_path: str | None = None) -> str:
-    """Return where the active run's artifacts are, or where one of them is."""
-    root = get_run(current_run_id()).info.artifact_uri
-    return f"{root}/{artifact_path.lstrip('/')}" if artifact_path else root
+    change = tags_of(tags)
+    run_id = run_id or current_run_id()
+    get_store().write(RunChange(run_id, tags=change, run_name=name_in(change)))
+    return booked(synchronous)

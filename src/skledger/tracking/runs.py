@@ -10,12 +10,12 @@ import sys
 import threading
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from skledger._exit import at_exit
 from skledger._guard import contain, thread
 from skledger.errors import InvalidParameterError, SkledgerError
-from skledger.tracking.context import default_tags, process_identity, user_name
+from skledger.tracking.context import default_tags, process_identity, user_name, when_known
 from skledger.tracking.entities import (
     LifecycleStage,
     Run,
@@ -25,7 +25,15 @@ from skledger.tracking.entities import (
     as_tags,
 )
 from skledger.tracking.names import new_run_id, now_ms, random_name
-from skledger.tracking.session import experiment_in_use, get_store, store_to_read
+from skledger.tracking.session import (
+    experiment_in_use,
+    experiment_to_book,
+    get_store,
+    store_to_read,
+)
+
+if TYPE_CHECKING:
+    from skledger.stores.base import Store
 
 __all__ = [
     "ActiveRun",
@@ -89,7 +97,11 @@ def status_after(error: BaseException | None) -> str:
 
 
 def new_run_info(
-    run_name: str, *, started: int | None = None, experiment_id: str | None = None
+    run_name: str,
+    *,
+    started: int | None = None,
+    experiment_id: str | None = None,
+    store: Store | None = None,
 ) -> RunInfo:
     """Describe a run that is about to be created, RUNNING, in the experiment in use.
 
@@ -101,10 +113,13 @@ def new_run_info(
         Its start in ms since the epoch; now by default.
     experiment_id : str, optional
         Another experiment.
+    store : Store, optional
+        The store that has that experiment; by default the one in use.
     """
-    experiment = experiment_in_use() if experiment_id is None else None
-    if experiment is None:
-        experiment = get_store().get_experiment(str(experiment_id))
+    if experiment_id is None:
+        experiment = experiment_in_use()
+    else:
+        experiment = experiment_to_book(store or get_store(), str(experiment_id))
     if experiment.lifecycle_stage == LifecycleStage.DELETED:
         raise InvalidParameterError(
             f"The experiment {experiment.name!r} is deleted and takes no runs."
@@ -200,7 +215,9 @@ def start_run(
             f"The run {current.run_name!r} ({current.run_id}) is already active in this thread. "
             "End it with end_run() or a `with` block, or start this one with nested=True."
         )
-    run_id = run_id or (None if _stack.runs else os.environ.get("MLFLOW_RUN_ID"))
+    if run_id is None and not _stack.runs:
+        # As with MLflow, it is for the first run: the next one is a run of its own.
+        run_id = os.environ.pop("MLFLOW_RUN_ID", None) or None
     extra = {str(key): str(value) for key, value in (tags or {}).items()}
     if description is not None:
         extra[NOTE_TAG] = description
@@ -229,7 +246,13 @@ def _create(run_name: str, experiment_id: str | None, tags: dict[str, str]) -> A
     }
     store = get_store()
     store.write(RunChange(info.run_id, create=info, tags=as_tags(all_tags)))
+    complete_later(store, info.run_id, all_tags)
     return _active(store.get_run(info.run_id))
+
+
+def complete_later(store: Store, run_id: str, tags: Mapping[str, str]) -> None:
+    """Have what is not known of a run yet, and takes git to find out, added to its tags."""
+    when_known(tags, lambda late: store.write(RunChange(run_id, tags=as_tags(late))))
 
 
 def _take_up(run_id: str, run_name: str | None, tags: dict[str, str]) -> ActiveRun:
@@ -281,6 +304,7 @@ def _end(run_id: str, status: str) -> None:
         del _stack.runs[at:]
         for run in ended:
             _stack.process.pop(run.info.run_id, None)
+        remember(run_id)
     elif is_known_elsewhere(run_id):
         return
     now = now_ms()

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
+import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from skledger._exit import at_exit
-from skledger.errors import InvalidParameterError, NotFoundError
-from skledger.tracking.entities import (
-    DEFAULT_EXPERIMENT_ID,
-    Experiment,
-    LifecycleStage,
-)
+from skledger.errors import InvalidParameterError
+from skledger.tracking.entities import Experiment, LifecycleStage
 
 if TYPE_CHECKING:
     from skledger.stores.base import Store
@@ -24,13 +25,21 @@ __all__ = [
     "experiment_in_use",
     "get_experiment",
     "get_experiment_by_name",
+    "get_registry_uri",
     "get_store",
     "get_tracking_uri",
+    "is_tracking_uri_set",
     "set_experiment",
+    "set_registry_uri",
     "set_tracking_uri",
+    "store_to_read",
 ]
 
 DEFAULT_DATABASE = "skledger.db"
+_VARIABLES = ("SKLEDGER_TRACKING_URI", "MLFLOW_TRACKING_URI")
+#: A drive of Windows is no scheme: ``C:\\runs``.
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+_SQLITE = re.compile(r"(sqlite(?:\+\w+)?:///)(.+)", re.DOTALL)
 
 
 class _Session:
@@ -39,6 +48,7 @@ class _Session:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.uri: str | None = None
+        self.registry_uri: str | None = None
         self.default_uri: str | None = None
         self.stores: dict[str, Store] = {}
         # The experiment that was set, by store: identifiers mean nothing in another store.
@@ -58,37 +68,55 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_lock)
 
 
-def set_tracking_uri(uri: str | Path) -> None:
+def set_tracking_uri(uri: str | Path | None) -> None:
     """Choose where runs are booked from now on.
 
     Parameters
     ----------
-    uri : str or Path
-        ``sqlite:///file.db`` (relative to the current folder, or absolute with four slashes) or
-        ``memory:``. An empty string goes back to the environment and the default.
+    uri : str or Path or None
+        ``sqlite:///file.db`` (relative to the current folder, or absolute with four slashes),
+        the path of a folder, ``postgresql://...``, ``mysql://...``, the address of a tracking
+        server (``http://...``) or ``memory:``. None or an empty string goes back to the
+        environment and the default.
 
     Raises
     ------
     InvalidParameterError
         When the form of the URI is not known.
     """
+    _session.uri = None if uri is None else checked_uri(uri)
+
+
+def checked_uri(uri: str | Path) -> str | None:
+    """Return a tracking URI that means the same in every folder; None for an empty one."""
     if not isinstance(uri, str | Path):
         raise InvalidParameterError(
             f"The tracking URI is a str such as 'sqlite:///skledger.db', not {uri!r}."
         )
-    if str(uri):
-        from skledger.stores.opening import check_uri
+    text = str(uri)
+    if not text:
+        return None
+    from skledger.stores.opening import check_uri
 
-        check_uri(str(uri))
-    _session.uri = _absolute(str(uri)) or None
+    check_uri(text)
+    return _absolute(text)
 
 
 def _absolute(uri: str) -> str:
     """Return a URI that means the same when the current folder changes."""
-    path = uri.removeprefix("sqlite:///")
-    if path == uri or not path or Path(path).is_absolute():
+    if database := _SQLITE.fullmatch(uri):
+        return f"{database[1]}{Path.cwd() / database[2]}"
+    if not _SCHEME.match(uri):
+        return str(Path.cwd() / uri)
+    path = uri.removeprefix("file:")
+    if path == uri or path.startswith("/"):
         return uri
-    return f"sqlite:///{Path.cwd() / path}"
+    return (Path.cwd() / unquote(path)).as_uri()
+
+
+def is_tracking_uri_set() -> bool:
+    """Tell whether a tracking URI was set, here or in the environment."""
+    return bool(_session.uri or any(os.environ.get(each) for each in _VARIABLES))
 
 
 def get_tracking_uri() -> str:
@@ -99,7 +127,7 @@ def get_tracking_uri() -> str:
     """
     if _session.uri:
         return _session.uri
-    for variable in ("SKLEDGER_TRACKING_URI", "MLFLOW_TRACKING_URI"):
+    for variable in _VARIABLES:
         value = os.environ.get(variable)
         if value:
             return value
@@ -109,15 +137,30 @@ def get_tracking_uri() -> str:
         return _session.default_uri
 
 
-def get_store(*, end_dead_runs: bool = True) -> Store:
+def set_registry_uri(uri: str | Path) -> None:
+    """Choose where registered models are kept; an empty string means: where runs are booked."""
+    _session.registry_uri = checked_uri(uri)
+
+
+def get_registry_uri() -> str:
+    """Return where registered models are kept.
+
+    The URI that was set; else ``MLFLOW_REGISTRY_URI``; else where runs are booked.
+    """
+    return _session.registry_uri or os.environ.get("MLFLOW_REGISTRY_URI") or get_tracking_uri()
+
+
+def get_store(uri: str | None = None, *, end_dead_runs: bool = True) -> Store:
     """Return the store of the tracking URI, opened at its first use.
 
     Parameters
     ----------
+    uri : str, optional
+        Another tracking URI than the one in use.
     end_dead_runs : bool, default=True
         When it is opened now, end the runs in it whose process is gone.
     """
-    uri = get_tracking_uri()
+    uri = uri or get_tracking_uri()
     store = _session.stores.get(uri)
     if store is None:
         with _session.lock:
@@ -137,15 +180,15 @@ def get_store(*, end_dead_runs: bool = True) -> Store:
 before_reading: list[Callable[[], None]] = []
 
 
-def store_to_read() -> Store:
-    """Return the store of the tracking URI, with everything in it that is known by now."""
+def store_to_read(uri: str | None = None) -> Store:
+    """Return the store of a tracking URI, with everything in it that is known by now."""
     for catch_up in before_reading:
         catch_up()
-    return get_store()
+    return get_store(uri)
 
 
 def create_experiment(
-    name: str, artifact_location: str | None = None, tags: dict[str, str] | None = None
+    name: str, artifact_location: str | Path | None = None, tags: Mapping[str, Any] | None = None
 ) -> str:
     """Create an experiment.
 
@@ -154,9 +197,9 @@ def create_experiment(
     name : str
         A name no other experiment has, deleted ones included.
     artifact_location : str, optional
-        Folder for the artifacts of its runs; by default one beside the database.
-    tags : dict, optional
-        Tags of the experiment.
+        Where the artifacts of its runs go: a folder or a URI; by default the store's own place.
+    tags : mapping, optional
+        Tags of the experiment; every value becomes its ``str``.
 
     Returns
     -------
@@ -168,7 +211,9 @@ def create_experiment(
     AlreadyExistsError
         When the name is taken.
     """
-    return get_store().create_experiment(name, artifact_location, tags)
+    location = None if artifact_location is None else str(artifact_location)
+    booked = {str(key): str(value) for key, value in (tags or {}).items()}
+    return get_store().create_experiment(name, location, booked)
 
 
 def get_experiment(experiment_id: str) -> Experiment:
@@ -208,11 +253,25 @@ def set_experiment(
             "set_experiment takes either an experiment_name or an experiment_id; "
             f"it was given name={experiment_name!r} and id={experiment_id!r}."
         )
+    if experiment_name is not None and not isinstance(experiment_name, str):
+        raise InvalidParameterError(
+            f"The name of an experiment is a text, not {experiment_name!r}; an identifier goes to "
+            "set_experiment(experiment_id=...)."
+        )
     store = get_store()
-    if experiment_id is not None:
+    # A server is asked for a while, and what it told before is taken while it does not answer.
+    choose = getattr(store, "choose_experiment", None)
+    if choose is not None:
+        wanted = None if experiment_id is None else str(experiment_id)
+        experiment = _placed(store, choose(experiment_name, wanted))
+    elif experiment_id is not None:
         experiment = store.get_experiment(str(experiment_id))
     else:
-        experiment = _named(store, str(experiment_name))
+        experiment = store.experiment_for_runs(experiment_name)
+    return _use(store, experiment)
+
+
+def _use(store: Store, experiment: Experiment) -> Experiment:
     if experiment.lifecycle_stage == LifecycleStage.DELETED:
         raise InvalidParameterError(
             f"The experiment {experiment.name!r} is deleted; choose another name, or restore it."
@@ -221,19 +280,36 @@ def set_experiment(
     return experiment
 
 
-def _named(store: Store, name: str) -> Experiment:
-    """Return the experiment of a name, made if it is new; two processes may do so at once."""
-    from skledger.errors import AlreadyExistsError
+def _placed(store: Store, experiment: Experiment) -> Experiment:
+    """Return an experiment whose new files go where the store wants them first, if anywhere."""
+    folder = getattr(store, "spool_folder", None)
+    return experiment if folder is None else replace(experiment, artifact_location=folder)
 
-    experiment = store.get_experiment_by_name(name)
-    if experiment is None:
-        try:
-            return store.get_experiment(store.create_experiment(name))
-        except AlreadyExistsError:
-            experiment = store.get_experiment_by_name(name)
-    if experiment is None:
-        raise NotFoundError(f"The experiment {name!r} vanished while it was being created.")
-    return experiment
+
+def experiment_to_book(store: Store, experiment_id: str) -> Experiment:
+    """Return the experiment that a new run names; a server is not asked for one it has told of."""
+    found: Experiment = getattr(store, "experiment_to_book", store.get_experiment)(experiment_id)
+    return _placed(store, found)
+
+
+def _set_unseen(store: Store, experiment_id: str) -> Experiment:
+    """Make an experiment the one in use; a server is not asked for it, for a fit is waiting."""
+    if getattr(store, "spool_folder", None) is None:
+        return set_experiment(experiment_id=experiment_id)
+    unseen = Experiment(experiment_id, f"experiment {experiment_id}", "")
+    _session.experiments[store.uri] = _placed(store, unseen)
+    return _session.experiments[store.uri]
+
+
+def experiment_changed(store: Store, experiment_id: str) -> None:
+    """Take note that an experiment was renamed, deleted, restored or tagged."""
+    chosen = _session.experiments.get(store.uri)
+    if chosen is not None:
+        changed = store.get_experiment(experiment_id)
+        # Of a server that was not asked yet, only the name is known.
+        if experiment_id == chosen.experiment_id or changed.name == chosen.name:
+            _session.experiments[store.uri] = _placed(store, changed)
+    _session.fallback.pop(store.uri, None)
 
 
 def experiment_in_use() -> Experiment:
@@ -248,12 +324,12 @@ def experiment_in_use() -> Experiment:
         return chosen
     for variable in ("SKLEDGER_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_NAME"):
         if name := os.environ.get(variable):
-            return set_experiment(name)
+            return _use(store, store.experiment_for_runs(name))
     if experiment_id := os.environ.get("MLFLOW_EXPERIMENT_ID"):
-        return set_experiment(experiment_id=experiment_id)
+        return _set_unseen(store, experiment_id)
     default = _session.fallback.get(store.uri)
     if default is None:
-        default = _session.fallback[store.uri] = store.get_experiment(DEFAULT_EXPERIMENT_ID)
+        default = _session.fallback[store.uri] = store.experiment_for_runs(None)
     return default
 
 
@@ -262,7 +338,29 @@ def renew_experiment_in_use() -> Experiment:
     store = get_store()
     chosen = _session.experiments.pop(store.uri, None)
     _session.fallback.pop(store.uri, None)
-    return experiment_in_use() if chosen is None else set_experiment(chosen.name)
+    if chosen is None:
+        return experiment_in_use()
+    return _use(store, store.experiment_for_runs(chosen.name))
+
+
+def flush_stores(timeout: float | None = None) -> bool:
+    """Wait until the servers have what waits for them; tell whether they have everything.
+
+    Parameters
+    ----------
+    timeout : float, optional
+        The longest to wait, in seconds; otherwise as long as they answer.
+    """
+    end = None if timeout is None else time.monotonic() + timeout
+    is_done = True
+    # Nobody else has an outbox, and its module is not imported for them.
+    outbox = sys.modules.get("skledger.stores.outbox")
+    for store in list(_session.stores.values()):
+        if outbox is not None and isinstance(store, outbox.OutboxStore):
+            rest = None if end is None else max(0.0, end - time.monotonic())
+            # What was refused does not wait, and is not there either.
+            is_done = store.flush(rest) and store.left().is_nothing and is_done
+    return is_done
 
 
 def close_stores() -> None:

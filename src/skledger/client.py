@@ -1,0 +1,5 @@
+"""The client, under MLflow's module name."""
+
+from skledger.tracking.client import MlflowClient, TrackingClient
+
+__all__ = ["MlflowClient", "TrackingClient"]
