@@ -157,6 +157,12 @@ class Session:
             answer |= self.floor.parts | {"model bytes": self.floor.model_bytes}
         return answer
 
+    def fit_only(self, count: int) -> dict[str, Any]:
+        """Fit once: what was added before the call returned. What follows goes on by itself."""
+        start = time.perf_counter()
+        self.estimator.fit(self.X, self.y)
+        return {"returned": time.perf_counter() - start - self.stopwatch.wall}
+
     def loop(self, count: int) -> dict[str, Any]:
         """Fit `count` estimators that differ in a param, without a pause."""
         fits, memory = [], []

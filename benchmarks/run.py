@@ -12,7 +12,9 @@ from datetime import UTC, datetime
 import fit_cost
 import import_cost
 import many_fits
+import outage
 import search_cost
+import search_runs
 from shared import HERE, load_average, machine, options, progress
 
 HEAD = """\
@@ -28,7 +30,8 @@ def main() -> None:
     """Measure everything, then write."""
     given = options()
     started, load = datetime.now(UTC), load_average()
-    parts = [each.measure(given) for each in (import_cost, fit_cost, search_cost, many_fits)]
+    asked = (import_cost, fit_cost, search_cost, many_fits, search_runs, outage)
+    parts = [each.measure(given) for each in asked]
     scope = "\n**A quick run, to see that it works: too few repetitions to rely on.**\n"
     head = HEAD.format(
         scope=scope if given.quick else "",

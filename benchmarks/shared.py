@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -63,6 +63,8 @@ class Child:
         How many rows the floor writes per fit.
     script : str
         What the process runs.
+    settings : mapping, optional
+        More variables of its environment.
 
     Attributes
     ----------
@@ -70,7 +72,14 @@ class Child:
         What the process told about its start, such as ``setup`` in seconds.
     """
 
-    def __init__(self, logger: str, case: str, rows: int = 0, script: str = "child.py") -> None:
+    def __init__(
+        self,
+        logger: str,
+        case: str,
+        rows: int = 0,
+        script: str = "child.py",
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
         self.logger = logger
         self.folder = Path(tempfile.mkdtemp(prefix="benchmark-"))
         atexit.register(shutil.rmtree, self.folder, ignore_errors=True)
@@ -78,7 +87,7 @@ class Child:
         self._process = subprocess.Popen(
             [sys.executable, str(HERE / script), logger, case, str(rows)],
             cwd=self.folder,
-            env=environment(self.folder),
+            env=environment(self.folder) | dict(settings or {}),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
