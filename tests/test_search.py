@@ -550,6 +550,16 @@ def test_both_models_load_and_predict_the_same(autolog):
     assert len(top.outputs.model_outputs) == 2
 
 
+def test_models_of_one_millisecond_keep_their_order(autolog, monkeypatch):
+    """The store knows their order by when they were made."""
+    monkeypatch.setattr("skledger.ledger.place.now_ms", lambda: 1_700_000_000_000)
+    for _ in range(5):
+        KINDS["randomized"](cv=2).fit(X, y)
+    for run in everything():
+        models = get_store().search_logged_models(run.info.run_id)
+        assert [model.name for model in models] in ([], ["model", "best_estimator"])
+
+
 # -- pictures --------------------------------------------------------------------------------------
 
 

@@ -84,20 +84,20 @@ class Records:
         return tuple(each for each in (self.model, self.best_model) if each is not None)
 
     def models_at(self, timestamp: int, step: int = 0) -> tuple[LoggedModel, ...]:
-        """Return the models, measured when the run was.
+        """Return the models, measured when the run was, each made later than the one before.
 
         A tracking server books what is measured of a model with its run, too: at another time it
-        would be there a second time.
+        would be there a second time. And a store knows the order of models by when they were made,
+        which may be within a millisecond.
         """
-        return tuple(
-            replace(
-                model,
-                metrics=tuple(
-                    replace(each, timestamp=timestamp, step=step) for each in model.metrics
-                ),
-            )
-            for model in self.models
-        )
+        found: list[LoggedModel] = []
+        for model in self.models:
+            made = model.creation_timestamp
+            if found:
+                made = max(made, found[-1].creation_timestamp + 1)
+            metrics = (replace(each, timestamp=timestamp, step=step) for each in model.metrics)
+            found.append(replace(model, creation_timestamp=made, metrics=tuple(metrics)))
+        return tuple(found)
 
     def add_params(self, params: Mapping[str, str]) -> None:
         """Take the params; what is too long for a store is cut there and kept whole in a file."""
