@@ -38,7 +38,7 @@ from skledger.tracking.entities import (
     as_params,
     as_tags,
 )
-from skledger.tracking.names import new_model_id, now_ms
+from skledger.tracking.names import new_model_place, now_ms
 from skledger.tracking.session import get_store, renew_experiment_in_use
 
 __all__ = ["OwnRun", "Place", "UserRun", "describe_model", "place_for", "tags_of_own_runs"]
@@ -75,9 +75,7 @@ class Place:
 
     def new_model(self) -> tuple[str, str]:
         """Return the identifier of a new model and the folder it belongs in."""
-        root = self.info.artifact_uri.removesuffix(f"/{self.info.run_id}/artifacts")
-        model_id = new_model_id()
-        return model_id, f"{root}/models/{model_id}/artifacts"
+        return new_model_place(self.info)
 
     def file_name(self, name: str) -> str:
         """Return the name of an artifact of this fit: ``roc.png``, ``roc-2.png``."""
@@ -240,7 +238,8 @@ class OwnRun(Place):
                 free = tuple(each for each in change.params if each.key not in held)
                 self.store.write(replace(change, params=free))
             self._created, self._ended = True, final
-        if final:
+        # What its parent says of the program holds for a child, too.
+        if final and runs.PARENT_TAG not in self._tags:
             runs.complete_later(self.store, self.info.run_id, self._tags)
         runs.remember(self.info.run_id)
 

@@ -190,7 +190,8 @@ class LoggedModelsPart(ClientPart):
         describe: Callable[[LoggedModel], bytes] | None = None,
     ) -> LoggedModel:
         """Book a model, with what describes it as the only file, if anything does."""
-        from skledger.tracking.logged_models import check_model_name, new_model_place
+        from skledger.tracking.logged_models import check_model_name
+        from skledger.tracking.names import new_model_place
 
         if source_run_id is None:
             raise InvalidParameterError(

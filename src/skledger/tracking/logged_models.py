@@ -21,7 +21,7 @@ from skledger.tracking.active_models import remember_model
 from skledger.tracking.context import default_tags
 from skledger.tracking.entities import LoggedModel, RunChange, RunInfo
 from skledger.tracking.model_uris import DIGESTS_TAG, locate
-from skledger.tracking.names import new_model_id, now_ms
+from skledger.tracking.names import new_model_place, now_ms
 from skledger.tracking.runs import current_run_id, get_run
 from skledger.tracking.session import get_store
 
@@ -33,16 +33,8 @@ __all__ = [
     "check_model_name",
     "get_model_info",
     "log_model_folder",
-    "new_model_place",
     "put_model_folder",
 ]
-
-
-def new_model_place(info: RunInfo) -> tuple[str, str]:
-    """Return the identifier of a new model of a run, and where its files belong."""
-    root = info.artifact_uri.removesuffix(f"/{info.run_id}/artifacts")
-    model_id = new_model_id()
-    return model_id, f"{root}/models/{model_id}/artifacts"
 
 
 def put_model_folder(location: str, save: Callable[[Path], SavedModel]) -> SavedModel:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import random
 import time
 import uuid
+from typing import TYPE_CHECKING
 
-__all__ = ["new_model_id", "new_run_id", "now_ms", "random_name"]
+if TYPE_CHECKING:
+    from skledger.tracking.entities import RunInfo
+
+__all__ = ["new_model_id", "new_model_place", "new_run_id", "now_ms", "random_name"]
 
 _ADJECTIVES = (
     "amber ancient brave bright calm clever crisp daring eager early fair fleet fond gentle "
@@ -44,3 +48,10 @@ def random_name() -> str:
 def now_ms() -> int:
     """Return the time in ms since the epoch."""
     return time.time_ns() // 1_000_000
+
+
+def new_model_place(info: RunInfo) -> tuple[str, str]:
+    """Return the identifier of a new model of a run, and where its files belong."""
+    root = info.artifact_uri.removesuffix(f"/{info.run_id}/artifacts")
+    model_id = new_model_id()
+    return model_id, f"{root}/models/{model_id}/artifacts"
