@@ -231,7 +231,8 @@ def assert_same(source, destination, names):
         assert set(there[2]) == set(here[2])
         for run, content in here[2].items():
             different = {k: (there[2][run][k], content[k]) for k in content}
-            assert not {k: v for k, v in different.items() if v[0] != v[1]}
+            unlike = {k: v for k, v in different.items() if v[0] != v[1]}
+            assert not unlike, f"{run}: {unlike}"
 
 
 def every_tag(store, key):

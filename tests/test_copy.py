@@ -376,7 +376,7 @@ def test_interrupted_anywhere_it_goes_on(opened, renaming):
     stops = 0
     for after in range(0, 400, 3):
         destination = Renaming(inner) if renaming else inner
-        failing = Failing(destination, 3 + after % 17, KeyboardInterrupt())
+        failing = Failing(destination, 3 + after % 29, KeyboardInterrupt())
         try:
             copy(source, failing)
         except KeyboardInterrupt:

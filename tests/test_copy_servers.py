@@ -11,6 +11,7 @@ import sys
 import time
 import uuid
 
+import httpx
 import pytest
 from _commands import invoke
 from _copies import (
@@ -154,6 +155,40 @@ def test_killed_on_the_way_to_a_server(opened, server):
     assert killed
     assert not copy(source, server, names).failures
     assert_same(source, server, names)
+
+
+def test_broken_off_after_any_request(opened, server, monkeypatch):
+    """The server has the same, whichever of its requests was the last before the process died."""
+    source = opened("memory", "here")
+    send, left = httpx.Client.send, 0
+
+    def send_or_die(self, request, **options):
+        nonlocal left
+        answer = send(self, request, **options)
+        if request.method != "GET" and not request.url.path.endswith("/search"):
+            left -= 1
+            if not left:  # the answer is lost, not the request
+                raise KeyboardInterrupt
+        return answer
+
+    monkeypatch.setattr(httpx.Client, "send", send_or_die)
+    for at in range(1, 30):
+        name = uuid.uuid4().hex
+        experiment = source.create_experiment(name)
+        tags = {"skledger.process": "elsewhere/1/2", "a": "b"}
+        new_run(source, "whole", experiment_id=experiment, files={"a.txt": b"a"})
+        deleted = new_run(source, "deleted", experiment_id=experiment, start=2000, tags=tags)
+        source.write(RunChange(deleted, lifecycle_stage="deleted"))
+        left = at
+        try:
+            copy(source, server, [name])
+        except KeyboardInterrupt:
+            assert not copy(source, server, [name]).failures
+        assert_same(source, server, [name])
+        assert copy(source, server, [name]).there == 2
+        if left > 0:
+            break
+    assert 10 < at < 29
 
 
 def test_the_command_copies_to_a_server(opened, mlflow_server, tmp_path):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from skledger.errors import NotFoundError
 from skledger.stores.base import Store
 from skledger.tracking.addresses import without_credentials
-from skledger.tracking.entities import PagedList, Run, ViewType
+from skledger.tracking.entities import LifecycleStage, PagedList, Run, ViewType
 from skledger.tracking.runs import PARENT_TAG
 
 __all__ = [
@@ -152,7 +152,10 @@ class Copies:
                 self._note(run_id, run)
 
     def _note(self, run_id: str, copy: Run) -> None:
-        if COPYING_TAG in copy.data.tags:
+        tags, stage = copy.data.tags, copy.info.lifecycle_stage
+        # Only what is whole is deleted, and on a server it has both marks then.
+        is_deleted = COPIED_TAG in tags and stage == LifecycleStage.DELETED
+        if COPYING_TAG in tags and not is_deleted:
             self._whole.pop(run_id, None)
             self._begun[run_id] = copy.info.run_id
         else:

@@ -11,7 +11,7 @@ from skledger.tracking.context import process_identity
 from skledger.tracking.copying_files import FileCopier
 from skledger.tracking.copying_marks import COPIED_TAG, COPYING_TAG, OWN_TAGS, Copies, mark_of
 from skledger.tracking.copying_models import ModelCopier
-from skledger.tracking.copying_places import open_files
+from skledger.tracking.copying_places import is_server, open_files
 from skledger.tracking.copying_records import (
     Records,
     differences,
@@ -271,18 +271,21 @@ class RunCopier:
         else:
             changed[PROCESS_TAG] = process
         if not running:
-            stale.add(COPYING_TAG)
             changed[COPIED_TAG] = mark_of(self._source, made.run_id)
-        deleted = made.run.info.lifecycle_stage == LifecycleStage.DELETED
-        # Not every store writes both at once, and no copy may ever be without a mark.
+        # Not every store writes all of it at once, and whoever is killed in between is to be
+        # found out: no copy is ever without a mark, and that of what is not whole goes last.
         self._destination.write(RunChange(made.copy_id, tags=as_tags(changed)))
+        self._destination.write(
+            RunChange(made.copy_id, deleted_tags=tuple(sorted(stale & made.tags_there)))
+        )
+        deleted = made.run.info.lifecycle_stage == LifecycleStage.DELETED and not made.stays_active
+        # A server keeps the tags of deleted runs as they are: there the deletion says it.
+        says_so = deleted and is_server(self._destination.uri)
         self._destination.write(
             RunChange(
                 made.copy_id,
-                deleted_tags=tuple(sorted(stale & made.tags_there)),
-                lifecycle_stage=(
-                    LifecycleStage.DELETED if deleted and not made.stays_active else None
-                ),
+                deleted_tags=() if running or says_so else (COPYING_TAG,),
+                lifecycle_stage=LifecycleStage.DELETED if deleted else None,
             )
         )
         if not running:
