@@ -31,9 +31,10 @@ from skledger.stores.memory import MemoryStore
 from skledger.stores.outbox import OutboxStore, outboxes
 from skledger.stores.outbox_codec import decode_change, encode_change
 from skledger.stores.outbox_groups import grouped
-from skledger.stores.outbox_place import ForwardLock, folder_of, plain_uri
+from skledger.stores.outbox_place import folder_of, plain_uri
 from skledger.stores.outbox_queue import CHANGE, Entry
 from skledger.stores.outbox_replay import Replay
+from skledger.stores.process_lock import ProcessLock
 from skledger.tracking import session
 from skledger.tracking.entities import (
     Dataset,
@@ -613,7 +614,7 @@ def test_a_run_of_which_nothing_comes_is_let_go(box, server, monkeypatch):
 
 def test_one_process_forwards_and_others_append(open_box, server, tmp_path):
     """Who does not get the lock leaves what it books to the one that has it."""
-    lock = ForwardLock(tmp_path / "box" / "lock")
+    lock = ProcessLock(tmp_path / "box" / "lock")
     assert lock.acquire()
     box = open_box()
     info = start(box)

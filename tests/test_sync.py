@@ -17,7 +17,7 @@ from skledger.errors import InvalidParameterError, StoreUnavailableError
 from skledger.stores import outbox_delivery, outbox_forwarder
 from skledger.stores.artifacts import artifact_store
 from skledger.stores.outbox import OutboxStore
-from skledger.stores.outbox_place import ForwardLock
+from skledger.stores.process_lock import ProcessLock
 from skledger.tracking import session
 from skledger.tracking.entities import Metric, Param, RunChange
 
@@ -314,7 +314,7 @@ def test_a_file_of_a_model_that_vanishes_is_told_of(box, server, tmp_path):
 
     from skledger.tracking.entities import LoggedModel
 
-    lock = ForwardLock(tmp_path / "box" / "lock")
+    lock = ProcessLock(tmp_path / "box" / "lock")
     assert lock.acquire()
     info = new_info(box, "FINISHED", end_time=9)
     place = f"{box.folder}/files/models/m-1/artifacts"

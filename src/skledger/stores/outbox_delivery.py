@@ -10,9 +10,9 @@ from skledger.errors import StoreError
 from skledger.stores.outbox_forwarder import Forwarder
 from skledger.stores.outbox_local import run_in
 from skledger.stores.outbox_memory import Memory
-from skledger.stores.outbox_place import ForwardLock
 from skledger.stores.outbox_queue import Queue
 from skledger.stores.outbox_uploads import LEASE, Uploads
+from skledger.stores.process_lock import ProcessLock
 
 __all__ = ["Delivery"]
 
@@ -32,12 +32,12 @@ class Delivery:
     ----------
     queue, uploads, forwarder : Queue, Uploads, Forwarder
         What waits, and who sends it.
-    lock : ForwardLock
+    lock : ProcessLock
         Held while something is sent.
     """
 
     def __init__(
-        self, queue: Queue, uploads: Uploads, forwarder: Forwarder, lock: ForwardLock
+        self, queue: Queue, uploads: Uploads, forwarder: Forwarder, lock: ProcessLock
     ) -> None:
         self.queue = queue
         self.uploads = uploads

@@ -12,9 +12,9 @@ from pathlib import Path
 from skledger.errors import StoreError
 from skledger.stores.outbox_awaited import LOST
 from skledger.stores.outbox_database import Database
-from skledger.stores.outbox_place import ForwardLock
 from skledger.stores.outbox_queue import Refused
 from skledger.stores.outbox_spool import Spool
+from skledger.stores.process_lock import ProcessLock
 
 __all__ = ["Left", "discard", "drop"]
 
@@ -63,7 +63,7 @@ def discard(folder: Path) -> None:
     StoreError
         When another process is sending what is in it.
     """
-    lock = ForwardLock(folder / "lock")
+    lock = ProcessLock(folder / "lock")
     if not lock.acquire():
         raise StoreError(f"{folder} is in use by another process: end that first")
     try:
