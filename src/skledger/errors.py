@@ -11,7 +11,8 @@
     ├── StoreError                the store cannot be opened, read or written
     │   └── StoreUnavailableError the server does not answer now; it may later
     └── ModelError                a model cannot be saved or loaded
-        └── ModelIntegrityError   a model file is not the one that was booked
+        ├── ModelIntegrityError   a model file is not the one that was booked
+        └── ModelTooLargeError    a model is larger than it may be
 
 None of them ever leaves a user's ``fit``: there they become one log line.
 """
@@ -24,6 +25,7 @@ __all__ = [
     "MissingFileError",
     "ModelError",
     "ModelIntegrityError",
+    "ModelTooLargeError",
     "NotFoundError",
     "ParamConflictError",
     "SkledgerError",
@@ -110,3 +112,23 @@ class ModelError(SkledgerError):
 
 class ModelIntegrityError(ModelError):
     """A model file is not the one that was booked."""
+
+
+class ModelTooLargeError(ModelError):
+    """A model is larger than it may be.
+
+    Parameters
+    ----------
+    found : int
+        Its bytes, as far as they were counted.
+    limit : int
+        The most that it may have.
+    """
+
+    def __init__(self, found: int, limit: int) -> None:
+        super().__init__(
+            f"the model has {found:,} bytes or more; it may have {limit:,} (max_model_size, or the "
+            "variable SKLEDGER_MAX_MODEL_SIZE). Raise that, or store a smaller model."
+        )
+        self.found = found
+        self.limit = limit

@@ -14,6 +14,7 @@ from skledger.tracking.entities import (
     RunChange,
     ViewType,
 )
+from skledger.tracking.registry_entities import ModelVersion, RegisteredModel, RegistryChange
 
 __all__ = ["Store"]
 
@@ -154,6 +155,59 @@ class Store(Protocol):
         `datasets` are names and digests (or "") of the data sets on which metrics count; none do
         where records of models do not tell their data sets.
         """
+        ...
+
+    def write_registry(self, *changes: RegistryChange) -> list[ModelVersion]:
+        """Write changes of registered models, all or none; return the versions that they make.
+
+        Versions are numbered from 1, each by one more than the last, also when many processes
+        make them at once; a number is never given twice. `AlreadyExistsError` when a name is taken.
+        """
+        ...
+
+    def get_registered_model(self, name: str) -> RegisteredModel:
+        """Return a registered model."""
+        ...
+
+    def search_registered_models(
+        self,
+        filter_string: str | None = None,
+        max_results: int = 100,
+        order_by: Sequence[str] | None = None,
+        page_token: str | None = None,
+    ) -> PagedList[RegisteredModel]:
+        """Return the registered models that match, by their names unless ordered otherwise.
+
+        MLflow's prompts, which it keeps among them, are left out unless the filter asks for them.
+        """
+        ...
+
+    def get_model_version(self, name: str, version: str | int) -> ModelVersion:
+        """Return a version of a registered model."""
+        ...
+
+    def search_model_versions(
+        self,
+        filter_string: str | None = None,
+        max_results: int = 10_000,
+        order_by: Sequence[str] | None = None,
+        page_token: str | None = None,
+    ) -> PagedList[ModelVersion]:
+        """Return the versions that match, those that changed last first unless ordered."""
+        ...
+
+    def get_model_version_by_alias(self, name: str, alias: str) -> ModelVersion:
+        """Return the version that an alias stands for; ``latest`` is the last one."""
+        ...
+
+    def get_latest_versions(
+        self, name: str, stages: Sequence[str] | None = None
+    ) -> list[ModelVersion]:
+        """Return the last version of each stage, in the order of their numbers."""
+        ...
+
+    def get_model_version_download_uri(self, name: str, version: str | int) -> str:
+        """Return where the files of a version are."""
         ...
 
     def close(self) -> None:

@@ -25,10 +25,14 @@ from skledger.stores.files_layout import Layout
 from skledger.stores.files_medium import reporting
 from skledger.stores.files_numbers import history
 from skledger.stores.files_reading import Reader, find_file, unless_damaged
+from skledger.stores.files_registry import FileRegistry
 from skledger.stores.files_searching import Searcher
 from skledger.stores.files_writing import Writer
 from skledger.stores.matching import matches, sort
 from skledger.stores.paging import read_token, write_token
+from skledger.stores.registry_checks import check_registry_changes
+from skledger.stores.registry_draft import ModelRecord
+from skledger.stores.registry_reading import RegistryReading
 from skledger.tracking.entities import (
     Experiment,
     LoggedModel,
@@ -39,13 +43,14 @@ from skledger.tracking.entities import (
     ViewType,
 )
 from skledger.tracking.filters import parse_filter, parse_order_by
+from skledger.tracking.registry_entities import ModelVersion, RegistryChange
 
 __all__ = ["FileStore"]
 
 T = TypeVar("T")
 
 
-class FileStore:
+class FileStore(RegistryReading):
     """A store in a folder of files. See `skledger.stores.base.Store` for what its methods do.
 
     MLflow (with ``MLFLOW_ALLOW_FILE_STORE=true`` where it asks for that) reads and writes the same
@@ -90,6 +95,7 @@ class FileStore:
         self._experiments = Experiments(self._layout, self._reader, self.artifact_root)
         self._searcher = Searcher(self._layout, self._reader)
         self._writer = Writer(self._layout)
+        self._registry = FileRegistry(self._layout, self.uri)
         with reporting("open", self._root):
             if folder.exists() and not folder.is_dir():
                 raise NotADirectoryError(20, "it is no folder", self._root)
@@ -299,6 +305,23 @@ class FileStore:
             found = [model for model in models if matches(model, conditions)]
         found.sort(key=lambda model: (-model.creation_timestamp, model.model_id))
         return _page(sort(found, orderings), limit, offset)
+
+    # Registered models
+
+    def write_registry(self, *changes: RegistryChange) -> list[ModelVersion]:
+        """Write all the changes, or nothing; return the versions that they made."""
+        check_registry_changes(changes)
+        with reporting("write to", self._root):
+            self._experiments.make_root()
+            return self._registry.write(changes)
+
+    def _registered(self, name: str) -> ModelRecord | None:
+        with reporting("read", self._root):
+            return self._registry.load(name)
+
+    def _all_registered(self) -> list[ModelRecord]:
+        with reporting("read", self._root):
+            return self._registry.all()
 
     def _run_folder(self, run_id: str) -> str:
         folder = self._layout.run(run_id)

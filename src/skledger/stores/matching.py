@@ -12,11 +12,12 @@ from typing import Any, TypeVar
 from skledger.stores.checks import MODEL_STATUS
 from skledger.tracking.entities import Experiment, LoggedModel, Run
 from skledger.tracking.filters import Comparison, Ordering
+from skledger.tracking.registry_entities import ModelVersion, RegisteredModel
 
 __all__ = ["matches", "sort"]
 
-Entity = Run | Experiment | LoggedModel
-T = TypeVar("T", Run, Experiment, LoggedModel)
+Entity = Run | Experiment | LoggedModel | RegisteredModel | ModelVersion
+T = TypeVar("T", Run, Experiment, LoggedModel, RegisteredModel, ModelVersion)
 
 _NAME_TAG = "mlflow.runName"
 _CONTEXT_TAG = "mlflow.data.context"
@@ -98,9 +99,11 @@ def _of_run(run: Run, kind: str, key: str) -> list[Any]:
     return _one(held[kind].get(key))
 
 
-def _attribute(entity: Experiment | LoggedModel, key: str) -> Any:
+def _attribute(entity: Experiment | LoggedModel | RegisteredModel | ModelVersion, key: str) -> Any:
     if key == "model_type":
         return getattr(entity, key) or None  # databases hold nothing for it
+    if isinstance(entity, ModelVersion) and key in ("version_number", "source_path"):
+        return int(entity.version) if key == "version_number" else entity.source
     return getattr(entity, key)
 
 

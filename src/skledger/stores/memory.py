@@ -37,6 +37,7 @@ from skledger.stores.memory_draft import (
     place,
     set_stage_of_runs,
 )
+from skledger.stores.memory_registry import RegistryPart
 from skledger.stores.paging import read_token, write_token
 from skledger.stores.temporary import TemporaryFolder
 from skledger.tracking.entities import (
@@ -64,7 +65,7 @@ __all__ = ["MemoryStore"]
 T = TypeVar("T")
 
 
-class MemoryStore:
+class MemoryStore(RegistryPart):
     """A store in memory. See `skledger.stores.base.Store` for what its methods do.
 
     Parameters
@@ -91,6 +92,7 @@ class MemoryStore:
         self._runs: dict[str, Record] = {}
         self._models: dict[str, LoggedModel] = {}
         self._datasets: dict[tuple[str, str, str], Dataset] = {}
+        self._registry = {}
         self.create_experiment("Default")
         _stores.add(self)
 

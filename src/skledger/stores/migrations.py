@@ -41,6 +41,11 @@ _USED = (
     tables.logged_model_metrics,
     tables.logged_model_params,
     tables.logged_model_tags,
+    tables.registered_models,
+    tables.registered_model_tags,
+    tables.registered_model_aliases,
+    tables.model_versions,
+    tables.model_version_tags,
 )
 
 

@@ -26,8 +26,8 @@ _KNOWN = (
 #: Kinds that others have, and what to do instead.
 _FOREIGN = {
     "databricks": "skledger talks to MLflow's own tracking server",
-    "databricks-uc": "skledger has no model registry",
-    "uc": "skledger has no model registry",
+    "databricks-uc": "skledger talks to MLflow's own tracking server",
+    "uc": "skledger talks to MLflow's own tracking server",
     "mssql": "skledger knows PostgreSQL, MySQL and SQLite",
     "oracle": "skledger knows PostgreSQL, MySQL and SQLite",
     "mariadb": "write mysql://..., which is understood by MariaDB",

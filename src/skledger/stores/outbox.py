@@ -33,13 +33,15 @@ from skledger.stores.outbox_left import Left, drop
 from skledger.stores.outbox_local import LocalRuns, LocalView
 from skledger.stores.outbox_memory import Memory
 from skledger.stores.outbox_names import experiment_name
-from skledger.stores.outbox_place import ForwardLock, folder_of, outbox_folders, plain_uri
+from skledger.stores.outbox_place import folder_of, outbox_folders, plain_uri
 from skledger.stores.outbox_queue import Queue, Refused
 from skledger.stores.outbox_reading import ReadingPart
+from skledger.stores.outbox_registry import RegistryPart
 from skledger.stores.outbox_replay import Replay
 from skledger.stores.outbox_runs import RunsHere
 from skledger.stores.outbox_spool import Spool
 from skledger.stores.outbox_uploads import Uploads
+from skledger.stores.process_lock import ProcessLock
 from skledger.tracking.entities import (
     Experiment,
     Run,
@@ -96,7 +98,7 @@ def outboxes() -> list[str]:
     return found
 
 
-class OutboxStore(ReadingPart):
+class OutboxStore(ReadingPart, RegistryPart):
     """Stores at once and forwards later. See `skledger.stores.base.Store` for the methods.
 
     A run that is created here has an identifier at once, and the server chooses another. What this
@@ -167,7 +169,7 @@ class OutboxStore(ReadingPart):
             behind,
             uploads,
             Forwarder(behind, uploads, self._server),
-            ForwardLock(self.folder / "lock"),
+            ProcessLock(self.folder / "lock"),
         )
         self._courier = Courier(self.uri, self._delivery)
         self._silence = Silence(lambda: self._delivery.progress)

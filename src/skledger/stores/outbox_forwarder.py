@@ -30,9 +30,11 @@ from skledger.stores.outbox_groups import (
 )
 from skledger.stores.outbox_memory import Memory
 from skledger.stores.outbox_names import experiment_name
-from skledger.stores.outbox_queue import EXPERIMENT, Entry, Queue
+from skledger.stores.outbox_queue import EXPERIMENT, REGISTRATION, Entry, Queue
+from skledger.stores.outbox_registry import Registration
 from skledger.stores.outbox_uploads import Uploads
 from skledger.tracking.entities import LifecycleStage, RunChange
+from skledger.tracking.registry_entities import ModelVersion, RegistryChange
 
 __all__ = ["Forwarder", "Remote"]
 
@@ -58,6 +60,10 @@ class Remote(Store, Protocol):
 
     def write(self, *changes: RunChange, retry: bool = False) -> None:
         """Write changes; with `retry`, look first for what the server has of them."""
+        ...
+
+    def write_registry(self, *changes: RegistryChange, retry: bool = False) -> list[ModelVersion]:
+        """Write changes of registered models, likewise."""
         ...
 
     def server_run_id(self, run_id: str) -> str:
@@ -174,7 +180,9 @@ class Forwarder:
         retry = group.is_retry
         self._queue.mark_tried(group.entries)
         group.attempts += 1
-        if group.change is None:
+        if group.change is None and group.entries[0].kind == REGISTRATION:
+            self._send_registration(group, retry)
+        elif group.change is None:
             self._send_experiment(group)
         else:
             self._send_change(group, settled(group.change), retry)
@@ -195,6 +203,20 @@ class Forwarder:
         except AlreadyExistsError:
             pass  # ours, when the answer was lost; else somebody was faster, which is as good
         except FOR_GOOD as error:
+            self._set_aside(entry, entry.body, error)
+
+    def _send_registration(self, group: Group, retry: bool) -> None:
+        entry = group.entries[0]
+        wanted = Registration.decode(entry.body)
+        try:
+            self._remote().write_registry(*wanted.changes(), retry=retry)
+        except FOR_GOOD as error:
+            self._set_aside(entry, entry.body, error)
+        except StoreError as error:
+            is_passing = isinstance(error, StoreUnavailableError)
+            if group.tries < (MOST_TRIES if is_passing else FEW_TRIES):
+                raise
+            self._remote().search_experiments(max_results=1)  # is it this, or everything?
             self._set_aside(entry, entry.body, error)
 
     def _send_change(self, group: Group, change: RunChange, retry: bool) -> None:

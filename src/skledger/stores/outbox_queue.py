@@ -21,12 +21,14 @@ from skledger.stores.outbox_codec import (
 )
 from skledger.stores.outbox_database import PINNED, SENT, TRIED, WAITING, Database
 from skledger.stores.outbox_names import experiment_name, placeholder
+from skledger.stores.outbox_registry import Registration
 from skledger.tracking.entities import LifecycleStage, ModelChange, Run, RunChange, RunStatus
 
-__all__ = ["CHANGE", "EXPERIMENT", "SNAPSHOT", "Entry", "Queue", "Refused"]
+__all__ = ["CHANGE", "EXPERIMENT", "REGISTRATION", "SNAPSHOT", "Entry", "Queue", "Refused"]
 
-#: Kinds of entries: a change of a run, a run as the server told it, an experiment to create.
-CHANGE, SNAPSHOT, EXPERIMENT = "change", "snapshot", "experiment"
+#: Kinds of entries: a change of a run, a run as the server told it, an experiment to create, a
+#: model to register.
+CHANGE, SNAPSHOT, EXPERIMENT, REGISTRATION = "change", "snapshot", "experiment", "registration"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,8 @@ class Refused:
         try:
             if self.kind == EXPERIMENT:
                 return f"the experiment {NewExperiment.decode(self.body).name!r}"
+            if self.kind == REGISTRATION:
+                return f"a version of the registered model {Registration.decode(self.body).name!r}"
             return describe(decode_change(self.body))
         except (ValueError, TypeError, LookupError):
             return "something that cannot be read"
@@ -153,10 +157,17 @@ class Queue:
 
     def append_experiment(self, experiment: NewExperiment) -> None:
         """Append an experiment to create."""
+        self._append_other(EXPERIMENT, experiment.encode())
+
+    def append_registration(self, body: str) -> None:
+        """Append a model to register, behind what is booked by now."""
+        self._append_other(REGISTRATION, body)
+
+    def _append_other(self, kind: str, body: str) -> None:
         self.database.do(
             "INSERT INTO entries (run_id,kind,body,made) VALUES ('',?,?,?)",
-            EXPERIMENT,
-            experiment.encode(),
+            kind,
+            body,
             time.time_ns() // 1_000_000,
         )
 

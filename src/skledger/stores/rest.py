@@ -28,6 +28,7 @@ from skledger.stores.rest_json import (
     read_run,
 )
 from skledger.stores.rest_models import model_path
+from skledger.stores.rest_registry import RegistryPart
 from skledger.stores.rest_searching import search_runs
 from skledger.stores.rest_signs import last_signs
 from skledger.stores.rest_writing import history, write_changes
@@ -48,7 +49,7 @@ __all__ = ["RestStore"]
 _SMALL_PAGE = 1000
 
 
-class RestStore(ExperimentsPart):
+class RestStore(ExperimentsPart, RegistryPart):
     """Records on a tracking server. See `skledger.stores.base.Store` for what its methods do.
 
     The server chooses the identifiers of experiments, runs and models. Those that a caller chose

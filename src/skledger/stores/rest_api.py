@@ -39,7 +39,12 @@ _PAUSE = 0.1
 #: Servers drop an idle connection after five seconds (uvicorn); we drop it before.
 _IDLE = 4.0
 _CHUNK = 1 << 20
-_READS = ("runs/search", "experiments/search", "logged-models/search")
+_READS = (
+    "runs/search",
+    "experiments/search",
+    "logged-models/search",
+    "registered-models/get-latest-versions",
+)
 
 
 class Api:
@@ -91,9 +96,9 @@ class Api:
         """Send a change as a JSON object, once."""
         return self._once("PATCH", path, _WRITE, body=body)
 
-    def delete(self, path: str) -> dict[str, Any]:
-        """Ask to remove something, once."""
-        return self._once("DELETE", path, _WRITE)
+    def delete(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Ask to remove something, once; what, may be a JSON object."""
+        return self._once("DELETE", path, _WRITE, body=body)
 
     def list_files(self, url: str, path: str) -> list[dict[str, Any]]:
         """Return what is in a folder of artifacts, by the base of their URLs and its path."""

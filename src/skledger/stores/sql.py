@@ -40,6 +40,7 @@ from skledger.stores.sql_reading import (
     load_models,
 )
 from skledger.stores.sql_refusals import explain_refusal, trying
+from skledger.stores.sql_registry import RegistryPart
 from skledger.stores.sql_running import find_running, load_last_signs
 from skledger.stores.sql_searching import (
     select_counts,
@@ -88,7 +89,7 @@ def open_sqlite(path: str | os.PathLike[str], artifact_root: str | None = None) 
     return SqlStore(SqliteFile(file, artifact_root))
 
 
-class SqlStore:
+class SqlStore(RegistryPart):
     """A store in a database. See `skledger.stores.base.Store` for what its methods do.
 
     Parameters

@@ -34,7 +34,9 @@ __all__ = [
     "NAN_OF_MODEL",
     "RUN_COLUMNS",
     "Like",
+    "compare",
     "experiment_condition",
+    "held",
     "leads_to_runs",
     "model_condition",
     "on_datasets",
@@ -110,7 +112,7 @@ def run_condition(each: Comparison, like: Like) -> ColumnElement[bool]:
     """Return a condition on the rows of `runs`."""
     run_id = tables.runs.c.run_uuid
     if each.kind == "attribute":
-        return _compare(_run_attribute(each.key), each, like)
+        return compare(_run_attribute(each.key), each, like)
     if each.kind == "dataset":
         return _dataset_condition(each, like)
     if leads_to_runs(each) and each.kind == "tag":
@@ -122,8 +124,8 @@ def run_condition(each: Comparison, like: Like) -> ColumnElement[bool]:
     }[each.kind].alias()
     here = [table.c.run_uuid == run_id, table.c.key == each.key]
     if each.kind == "metric":
-        return _held(here, each, lambda: _metric_condition(table.c, each))
-    return _held(here, each, lambda: _compare(table.c.value, each, like))
+        return held(here, each, lambda: _metric_condition(table.c, each))
+    return held(here, each, lambda: compare(table.c.value, each, like))
 
 
 def leads_to_runs(each: Comparison) -> bool:
@@ -149,7 +151,7 @@ def _has_parent(each: Comparison, like: Like) -> ColumnElement[bool]:
     tag = tables.tags.alias()
     # The key is written out, as no planner uses the index for a value it does not see.
     here = tag.c.key == literal_column(f"'{_PARENT_TAG}'")
-    children = select(tag.c.run_uuid).where(here, _compare(tag.c.value, each, like))
+    children = select(tag.c.run_uuid).where(here, compare(tag.c.value, each, like))
     return tables.runs.c.run_uuid.in_(children)
 
 
@@ -176,7 +178,7 @@ def _dataset_condition(each: Comparison, like: Like) -> ColumnElement[bool]:
     else:
         here.append(dataset.c.dataset_uuid == link.c.source_id)
         column = dataset.c[each.key]
-    return exists().where(*here, _compare(column, each, like))
+    return exists().where(*here, compare(column, each, like))
 
 
 # Experiments
@@ -186,14 +188,14 @@ def experiment_condition(each: Comparison, like: Like) -> ColumnElement[bool]:
     """Return a condition on the rows of `experiments`."""
     if each.kind == "attribute":
         if each.key == "experiment_id":
-            return _compare(EXPERIMENT_COLUMNS[each.key], _with_numbers(each), like)
-        return _compare(EXPERIMENT_COLUMNS[each.key], each, like)
+            return compare(EXPERIMENT_COLUMNS[each.key], _with_numbers(each), like)
+        return compare(EXPERIMENT_COLUMNS[each.key], each, like)
     table = tables.experiment_tags.alias()
     here = [
         table.c.experiment_id == tables.experiments.c.experiment_id,
         table.c.key == each.key,
     ]
-    return _held(here, each, lambda: _compare(table.c.value, each, like))
+    return held(here, each, lambda: compare(table.c.value, each, like))
 
 
 # Logged models
@@ -206,21 +208,21 @@ def model_condition(
     if each.kind == "attribute":
         column = MODEL_COLUMNS[each.key]
         if each.key == "experiment_id":
-            return _compare(column, _with_numbers(each), like)
+            return compare(column, _with_numbers(each), like)
         if each.key == "status":
             column = case(MODEL_STATUS_NAMES, value=column, else_=MODEL_STATUS_NAMES[0])
-        return _compare(column, each, like)
+        return compare(column, each, like)
     model_id = tables.logged_models.c.model_id
     if each.kind == "metric":
         metric = tables.logged_model_metrics.alias()
         here = [metric.c.model_id == model_id, metric.c.metric_name == each.key]
         if datasets:
             here.append(on_datasets(metric, datasets))
-        return _held(here, each, lambda: _model_metric_condition(metric.c.metric_value, each))
+        return held(here, each, lambda: _model_metric_condition(metric.c.metric_value, each))
     of_kind = {"param": tables.logged_model_params, "tag": tables.logged_model_tags}
     table = of_kind[each.kind].alias()
     here = [table.c.model_id == model_id, table.c[f"{each.kind}_key"] == each.key]
-    return _held(here, each, lambda: _compare(table.c[f"{each.kind}_value"], each, like))
+    return held(here, each, lambda: compare(table.c[f"{each.kind}_value"], each, like))
 
 
 def on_datasets(metric: FromClause, datasets: Sequence[tuple[str, str]]) -> ColumnElement[bool]:
@@ -245,7 +247,7 @@ def _model_metric_condition(column: ColumnElement[Any], each: Comparison) -> Col
 # What they share
 
 
-def _held(
+def held(
     here: Sequence[ColumnElement[bool]],
     each: Comparison,
     compared: Callable[[], ColumnElement[bool]],
@@ -279,7 +281,8 @@ def _number(text: str) -> int:
     return int(text) if fits else -1
 
 
-def _compare(column: ColumnElement[Any], each: Comparison, like: Like) -> ColumnElement[bool]:
+def compare(column: ColumnElement[Any], each: Comparison, like: Like) -> ColumnElement[bool]:
+    """Return the comparison of a column with a value."""
     value: Any = each.value
     plain: dict[str, Callable[[], ColumnElement[bool]]] = {
         "IS NULL": lambda: column.is_(None),
