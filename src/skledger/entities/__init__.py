@@ -1,5 +1,6 @@
 """What is booked, under MLflow's module name: experiments, runs and what belongs to them."""
 
+from skledger.entities import model_registry
 from skledger.tracking.entities import (
     Dataset,
     DatasetInput,
@@ -25,6 +26,13 @@ from skledger.tracking.entities import (
     SourceType,
     ViewType,
 )
+from skledger.tracking.registry_entities import (
+    ModelVersion,
+    ModelVersionTag,
+    RegisteredModel,
+    RegisteredModelAlias,
+    RegisteredModelTag,
+)
 
 __all__ = [
     "Dataset",
@@ -39,8 +47,13 @@ __all__ = [
     "LoggedModelOutput",
     "LoggedModelStatus",
     "Metric",
+    "ModelVersion",
+    "ModelVersionTag",
     "PagedList",
     "Param",
+    "RegisteredModel",
+    "RegisteredModelAlias",
+    "RegisteredModelTag",
     "Run",
     "RunData",
     "RunInfo",
@@ -50,4 +63,5 @@ __all__ = [
     "RunTag",
     "SourceType",
     "ViewType",
+    "model_registry",
 ]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
 
-from skledger.errors import InvalidParameterError, MissingFileError, NotFoundError
+from skledger.errors import InvalidParameterError, MissingFileError
 from skledger.tracking.artifact_files import read_bytes
 from skledger.tracking.entities import FileInfo, PagedList
 from skledger.tracking.session import get_tracking_uri, store_to_read
@@ -32,6 +33,8 @@ __all__ = [
     "place_in_run",
     "put_path",
 ]
+
+_LOGGED_MODEL = re.compile(r"m-[0-9a-f]{32}")
 
 
 def artifacts_of_run(run_id: str, tracking_uri: str | None = None) -> ArtifactStore:
@@ -139,6 +142,7 @@ def _place_of(
     run_id: str | None,
     artifact_path: str | None,
     tracking_uri: str | None,
+    registry_uri: str | None = None,
 ) -> Place:
     if (artifact_uri is None) == (run_id is None):
         raise InvalidParameterError(
@@ -151,21 +155,35 @@ def _place_of(
         raise InvalidParameterError(
             f"artifact_path={artifact_path!r} goes with run_id; add it to artifact_uri instead."
         )
-    return _place_of_uri(str(artifact_uri), tracking_uri)
+    return _place_of_uri(str(artifact_uri), tracking_uri, registry_uri)
 
 
-def _place_of_uri(uri: str, tracking_uri: str | None) -> Place:
+def _place_of_version(uri: str, tracking_uri: str | None, registry_uri: str | None) -> Place:
+    from skledger.tracking import registry_versions
+
+    store = registry_versions.registry(registry_uri)
+    name, path = registry_versions.split_uri(uri)
+    version = registry_versions.version_of(name, store)
+    model = registry_versions.logged_model_of(version, store, store_to_read(tracking_uri))
+    if model is not None:
+        return Place(_opened(model.artifact_location, tracking_uri), path)
+    source = version.source or ""
+    if source.startswith("runs:/"):
+        found = _place_of_uri(source, tracking_uri)
+        return Place(found.artifacts, f"{found.path}/{path}".strip("/"))
+    location = store.get_model_version_download_uri(version.name, version.version)
+    return Place(_opened(location, tracking_uri), path)
+
+
+def _place_of_uri(uri: str, tracking_uri: str | None, registry_uri: str | None = None) -> Place:
     scheme, colon, rest = uri.partition(":")
     if colon and scheme in ("runs", "models"):
         name, _, path = rest.strip("/").partition("/")
         if scheme == "runs":
             return place_in_run(name, path, tracking_uri)
-        if not name.startswith("m-"):
-            raise NotFoundError(
-                f"There is no model registry in this store, so {uri!r} cannot be found; a logged "
-                "model is models:/m-<id>."
-            )
-        return Place(artifacts_of_model(name, tracking_uri), path)
+        if _LOGGED_MODEL.fullmatch(name):
+            return Place(artifacts_of_model(name, tracking_uri), path)
+        return _place_of_version(uri, tracking_uri, registry_uri)
     if not colon or len(scheme) == 1:
         uri = str(Path(uri).absolute())
     # Its own last part is the path: what a URI of a file or of a folder have in common.
@@ -194,7 +212,8 @@ def download_artifacts(
     Parameters
     ----------
     artifact_uri : str, optional
-        ``runs:/<run id>/<path>``, ``models:/m-<id>``, a path or a URI. Either this or `run_id`.
+        ``runs:/<run id>/<path>``, ``models:/m-<id>``, ``models:/<name>/<version>`` or
+        ``models:/<name>@<alias>`` (and a path in it), a path or a URI. Either this or `run_id`.
     run_id : str, optional
         A run.
     artifact_path : str, optional
@@ -205,7 +224,7 @@ def download_artifacts(
     tracking_uri : str, optional
         Where the run is; by default the tracking URI in use.
     registry_uri : str, optional
-        Taken for compatibility.
+        Where registered models are; by default as for `skledger.get_registry_uri`.
 
     Returns
     -------
@@ -217,7 +236,8 @@ def download_artifacts(
     NotFoundError
         When there is no such run or artifact.
     """
-    place = _place_of(artifact_uri, run_id, artifact_path, tracking_uri or get_tracking_uri())
+    uri = tracking_uri or get_tracking_uri()
+    place = _place_of(artifact_uri, run_id, artifact_path, uri, registry_uri)
     return download(place.artifacts, place.path, dst_path)
 
 

@@ -8,15 +8,25 @@ from typing import Any
 from skledger.tracking.client_artifacts import ArtifactsPart
 from skledger.tracking.client_experiments import ExperimentsPart
 from skledger.tracking.client_models import LoggedModelsPart
+from skledger.tracking.client_registered_models import RegisteredModelsPart
 from skledger.tracking.client_runs import RunsPart
+from skledger.tracking.client_versions import ModelVersionsPart
 from skledger.tracking.removed import RemovedPart, missing_method
-from skledger.tracking.session import checked_uri, get_registry_uri, get_tracking_uri
+from skledger.tracking.session import checked_uri, chosen_registry_uri, get_tracking_uri
 
 __all__ = ["MlflowClient", "TrackingClient"]
 
 
-class TrackingClient(ExperimentsPart, RunsPart, ArtifactsPart, LoggedModelsPart, RemovedPart):
-    """Reads and writes experiments, runs, artifacts and logged models at one tracking URI.
+class TrackingClient(
+    ExperimentsPart,
+    RunsPart,
+    ArtifactsPart,
+    LoggedModelsPart,
+    RegisteredModelsPart,
+    ModelVersionsPart,
+    RemovedPart,
+):
+    """Reads and writes experiments, runs, artifacts and models at one tracking URI.
 
     The functions of `skledger` work on the active run; the methods of a client name what they
     work on. `MlflowClient` is the same class.
@@ -26,7 +36,8 @@ class TrackingClient(ExperimentsPart, RunsPart, ArtifactsPart, LoggedModelsPart,
     tracking_uri : str or Path, optional
         Where; by default the tracking URI that is in use now.
     registry_uri : str or Path, optional
-        Where registered models are; by default as for `skledger.get_registry_uri`.
+        Where registered models are; by default where `skledger.set_registry_uri` or the
+        environment says, else at this client's tracking URI.
 
     Attributes
     ----------
@@ -48,7 +59,9 @@ class TrackingClient(ExperimentsPart, RunsPart, ArtifactsPart, LoggedModelsPart,
         self, tracking_uri: str | Path | None = None, registry_uri: str | Path | None = None
     ) -> None:
         self.tracking_uri = checked_uri(tracking_uri or "") or get_tracking_uri()
-        self._registry_uri = checked_uri(registry_uri or "") or get_registry_uri()
+        self._registry_uri = (
+            checked_uri(registry_uri or "") or chosen_registry_uri() or self.tracking_uri
+        )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.tracking_uri!r})"

@@ -23,10 +23,15 @@ class ClientPart:
     """
 
     tracking_uri: str
+    _registry_uri: str
 
     def _store(self) -> Store:
         """Return the store to write to."""
         return get_store(self.tracking_uri)
+
+    def _registry(self) -> Store:
+        """Return the store of registered models."""
+        return get_store(self._registry_uri)
 
     def _reading(self) -> Store:
         """Return the store to read from, with everything in it that is known by now."""

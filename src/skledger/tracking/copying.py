@@ -20,7 +20,8 @@ from skledger.errors import (
     StoreUnavailableError,
 )
 from skledger.stores.base import Store
-from skledger.stores.outbox_place import ForwardLock, base_folder
+from skledger.stores.outbox_place import base_folder
+from skledger.stores.process_lock import ProcessLock
 from skledger.tracking.addresses import without_credentials
 from skledger.tracking.copying_experiments import ExperimentCopier
 from skledger.tracking.copying_marks import (
@@ -31,6 +32,7 @@ from skledger.tracking.copying_marks import (
     every_run,
 )
 from skledger.tracking.copying_places import is_same_place, open_for_copy
+from skledger.tracking.copying_registry import RegistryCopier
 from skledger.tracking.copying_runs import RunCopier, Tally
 from skledger.tracking.entities import Experiment, ViewType
 
@@ -81,6 +83,8 @@ class CopyReport:
         What each run of the source is called at the destination.
     params, metrics, tags, datasets, models, files, size : int
         How many of each were copied (of metrics, their values), and the size of the files in bytes.
+    versions : int
+        How many versions of registered models were copied.
     failures : list of str
         What could not be copied, and why.
     notes : list of str
@@ -105,6 +109,7 @@ class CopyReport:
     models: int = 0
     files: int = 0
     size: int = 0
+    versions: int = 0
     failures: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     dry_run: bool = False
@@ -123,9 +128,10 @@ def copy(
 
     That is: the experiments' tags; of each run params, the whole history of its metrics, tags
     and notes, status and times, whether it is deleted, data sets, logged models with their
-    records, and the files of runs and models. Everything is read back and compared, records and
-    files by SHA-256, before a run counts as copied. Runs that are there already are left alone;
-    so the same call, made again, goes on where the last one ended, or adds what is new.
+    records, the versions of registered models that they are, and the files of runs and models.
+    Everything is read back and compared, records and files by SHA-256, before a run counts as
+    copied. Runs that are there already are left alone; so the same call, made again, goes on
+    where the last one ended, or adds what is new.
 
     Parameters
     ----------
@@ -175,7 +181,7 @@ def _alone(report: CopyReport) -> Iterator[None]:
     """Let one process of this user copy between two places: two would copy everything twice."""
     places = f"{report.source}\n{report.destination}".encode()
     name = hashlib.sha256(places).hexdigest()[:16]
-    lock = ForwardLock(base_folder() / "copies" / name)
+    lock = ProcessLock(base_folder() / "copies" / name)
     try:
         is_ours = lock.acquire()
     except StoreError:  # a home that cannot be written to, in a container
@@ -204,11 +210,13 @@ class _Job:
         self._source, self._destination = source, destination
         self._report, self._progress = report, progress
         self._chosen: list[tuple[Experiment, list[Chosen]]] = []
+        self._takes_all = False
         self._tally = Tally()
         self._total, self._done, self._name = 0, 0, ""
 
     def choose(self, names: Sequence[str] | None, run_ids: Sequence[str] | None) -> None:
         """Find the experiments and runs that are asked for."""
+        self._takes_all = names is None and run_ids is None
         experiments = self._experiments(names)
         if run_ids is not None:
             experiments = self._of_runs(experiments, run_ids, names)
@@ -267,6 +275,7 @@ class _Job:
         try:
             for experiment, runs in self._chosen:
                 self._copy_experiment(experiment, runs)
+            self._copy_registry()
         except StoreError as error:
             raise type(error)(
                 f"{error.message} The copy has stopped: {self._tally.copied:,} runs were copied, "
@@ -275,6 +284,23 @@ class _Job:
             ) from error
         finally:
             self._sum_up()
+
+    def _copy_registry(self) -> None:
+        """Copy the versions of registered models that are models of the runs."""
+        if self._report.dry_run:
+            return
+        copier = RegistryCopier(
+            self._source,
+            self._destination,
+            self._copies.translate,
+            everything=self._takes_all,
+        )
+        try:
+            copier.run()
+        finally:
+            self._report.versions = copier.copied
+            self._tally.notes += copier.notes
+            self._report.failures += copier.failures
 
     def _copy_experiment(self, experiment: Experiment, runs: Sequence[Chosen]) -> None:
         place = ExperimentCopier(self._destination, experiment)

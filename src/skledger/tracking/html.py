@@ -1,4 +1,4 @@
-"""Experiments and runs as HTML for notebooks: plain tables, no scripts, nothing from elsewhere."""
+"""What is booked as HTML for notebooks: plain tables, no scripts, nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _TABLE = "border-collapse:collapse;margin:4px 0 8px 0;font-size:90%"
 
 
 def as_html(entity: Any) -> str:
-    """Return a run or an experiment as a small table; metrics and params fold away below a run."""
+    """Return an entity as a small table; metrics and params fold away below a run."""
     facts = [
         (label, text)
         for label, text in facts_of(entity)
@@ -53,7 +53,7 @@ def _folded(label: str, values: Mapping[str, str], *, opened: bool) -> str:
 
 
 def list_as_html(entities: Sequence[Any]) -> str | None:
-    """Return a list of runs or of experiments as a table; None of any other list."""
+    """Return a list of entities of one kind as a table; None of any other list."""
     if not are_printed(entities):
         return None
     heads, rows = columns_of(entities[:MAX_ROWS])

@@ -1,4 +1,7 @@
-"""Experiments and runs as text: a line each inside lists, a block alone, a table for a list."""
+"""What is booked as text: a line each inside lists, a block alone, a table for a list.
+
+Experiments and runs are here, registered models in `skledger.tracking.printing_registry`.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,11 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from types import ModuleType
 from typing import Any
 
 __all__ = [
+    "MAX_IN_LINE",
     "NOTE_TAG",
     "columns_of",
     "duration",
@@ -19,6 +24,9 @@ __all__ = [
     "moment",
     "number",
     "one_line",
+    "own_tags",
+    "shown_tags",
+    "some",
     "title_of",
 ]
 
@@ -67,7 +75,8 @@ def duration(info: Any) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def _some(values: Mapping[str, Any], most: int) -> str:
+def some(values: Mapping[str, Any], most: int) -> str:
+    """Return the first of some values, and how many more there are."""
     shown = [
         f"{one_line(key)}={number(value) if isinstance(value, float) else one_line(value)}"
         for key, value in list(values.items())[:most]
@@ -77,9 +86,16 @@ def _some(values: Mapping[str, Any], most: int) -> str:
     return ", ".join(shown)
 
 
-def _own_tags(tags: Mapping[str, str]) -> dict[str, str]:
+def own_tags(tags: Mapping[str, str]) -> dict[str, str]:
     """Return the tags that people set."""
     return {k: v for k, v in tags.items() if not k.startswith(("mlflow.", "skledger."))}
+
+
+def _registry(entity: object) -> ModuleType | None:
+    """Return what prints an entity of the registry; None for any other."""
+    from skledger.tracking import printing_registry
+
+    return printing_registry if printing_registry.is_of_registry(entity) else None
 
 
 def is_run(entity: object) -> bool:
@@ -91,13 +107,17 @@ def title_of(entity: Any) -> str:
     """Return what an entity is, with its name."""
     if is_run(entity):
         return f"Run {one_line(entity.info.run_name)!r}"
+    if (registry := _registry(entity)) is not None:
+        return str(registry.title(entity))
     return f"Experiment {one_line(entity.name)!r}"
 
 
 def in_a_line(entity: Any) -> str:
-    """Return a run or an experiment in one line."""
+    """Return an entity in one line."""
+    if (registry := _registry(entity)) is not None:
+        return str(registry.in_one_line(entity))
     if not is_run(entity):
-        tags = _some(_own_tags(entity.tags), MAX_IN_LINE)
+        tags = some(own_tags(entity.tags), MAX_IN_LINE)
         deleted = "" if entity.lifecycle_stage == "active" else ", deleted"
         rest = f", {tags}" if tags else ""
         return f"<{title_of(entity)} experiment_id={entity.experiment_id!r}{deleted}{rest}>"
@@ -106,15 +126,17 @@ def in_a_line(entity: Any) -> str:
     if info.lifecycle_stage != "active":
         parts.append(info.lifecycle_stage)
     if entity.data.metrics:
-        parts.append(_some(_telling_first(entity.data.metrics), MAX_IN_LINE))
+        parts.append(some(_telling_first(entity.data.metrics), MAX_IN_LINE))
     if entity.data.params:
         parts.append(f"{len(entity.data.params)} params")
     return f"<{title_of(entity)} {', '.join(parts)}>"
 
 
 def facts_of(entity: Any) -> list[tuple[str, str]]:
-    """Return what a block says of a run or an experiment: labels and texts, none empty."""
+    """Return what a block says of an entity: labels and texts, none empty."""
     facts = _facts_of_run(entity) if is_run(entity) else _facts_of_experiment(entity)
+    if (registry := _registry(entity)) is not None:
+        facts = registry.facts(entity)
     return [(label, text) for label, text in facts if text]
 
 
@@ -123,7 +145,7 @@ def _facts_of_experiment(experiment: Any) -> Iterable[tuple[str, str]]:
     yield "lifecycle_stage", experiment.lifecycle_stage
     yield "created", moment(experiment.creation_time)
     yield "artifacts", _CONTROL.sub(" ", str(experiment.artifact_location))
-    yield from _tags(experiment.tags)
+    yield from shown_tags(experiment.tags)
 
 
 def _facts_of_run(run: Any) -> Iterable[tuple[str, str]]:
@@ -133,18 +155,19 @@ def _facts_of_run(run: Any) -> Iterable[tuple[str, str]]:
     yield "experiment_id", info.experiment_id
     yield "status", info.status + ("" if info.lifecycle_stage == "active" else ", deleted")
     yield "started", moment(info.start_time) + (f", took {took}" if took else "")
-    yield _counted("metrics", data.metrics), _some(_telling_first(data.metrics), MAX_IN_BLOCK)
-    yield _counted("params", data.params), _some(data.params, MAX_IN_BLOCK)
-    yield from _tags(data.tags)
+    yield _counted("metrics", data.metrics), some(_telling_first(data.metrics), MAX_IN_BLOCK)
+    yield _counted("params", data.params), some(data.params, MAX_IN_BLOCK)
+    yield from shown_tags(data.tags)
     names = [one_line(each.dataset.name) for each in run.inputs.dataset_inputs]
     yield "data sets", ", ".join(names)
     yield "models", ", ".join(each.model_id for each in run.outputs.model_outputs)
     yield "artifacts", _CONTROL.sub(" ", str(info.artifact_uri))
 
 
-def _tags(tags: Mapping[str, str]) -> Iterable[tuple[str, str]]:
-    own = _own_tags(tags)
-    yield _counted("tags", own), _some(own, MAX_IN_BLOCK)
+def shown_tags(tags: Mapping[str, str]) -> Iterable[tuple[str, str]]:
+    """Yield the lines of a block about tags."""
+    own = own_tags(tags)
+    yield _counted("tags", own), some(own, MAX_IN_BLOCK)
     yield "note", one_line(tags.get(NOTE_TAG, ""), 2 * _WIDTH)
 
 
@@ -153,14 +176,17 @@ def _counted(label: str, values: Mapping[str, Any]) -> str:
 
 
 def in_a_block(entity: Any) -> str:
-    """Return a run or an experiment as a few aligned lines."""
+    """Return an entity as a few aligned lines."""
     facts = facts_of(entity)
     width = max(len(label) for label, _ in facts)
     return "\n".join([title_of(entity), *(f"  {label:<{width}}  {text}" for label, text in facts)])
 
 
 def columns_of(entities: Sequence[Any]) -> tuple[list[str], list[list[str]]]:
-    """Return the heads and the rows of a table of runs, or one of experiments."""
+    """Return the heads and the rows of a table of entities of one kind."""
+    if (registry := _registry(entities[0])) is not None:
+        heads, rows = registry.columns(entities)
+        return heads, rows
     if not is_run(entities[0]):
         return ["id", "name", "stage", "created", "tags"], [
             [
@@ -168,7 +194,7 @@ def columns_of(entities: Sequence[Any]) -> tuple[list[str], list[list[str]]]:
                 one_line(each.name),
                 each.lifecycle_stage,
                 moment(each.creation_time),
-                _some(_own_tags(each.tags), MAX_IN_LINE),
+                some(own_tags(each.tags), MAX_IN_LINE),
             ]
             for each in entities
         ]
@@ -197,11 +223,13 @@ def _telling_first(metrics: Mapping[str, float]) -> dict[str, float]:
 
 
 def are_printed(entities: Sequence[object]) -> bool:
-    """Whether a list holds only runs, or only experiments."""
+    """Whether a list holds only entities of one kind that prints as a table."""
     from skledger.tracking.entities import Experiment, Run
+    from skledger.tracking.registry_entities import ModelVersion, RegisteredModel
 
+    kinds = (Run, Experiment, RegisteredModel, ModelVersion)
     return bool(entities) and any(
-        all(isinstance(each, kind) for each in entities) for kind in (Run, Experiment)
+        all(isinstance(each, kind) for each in entities) for kind in kinds
     )
 
 
@@ -215,7 +243,7 @@ def rest_of(entities: Sequence[Any], token: str | None) -> str:
 
 
 def list_of(entities: Sequence[Any]) -> str:
-    """Return a list of runs or of experiments as an aligned table; any other list as it prints."""
+    """Return a list of entities of one kind as an aligned table; any other list as it prints."""
     if not are_printed(entities):
         return list.__repr__(list(entities))
     heads, rows = columns_of(entities[:MAX_ROWS])

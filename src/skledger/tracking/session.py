@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from skledger.stores.base import Store
 
 __all__ = [
+    "chosen_registry_uri",
     "create_experiment",
     "experiment_in_use",
     "get_experiment",
@@ -37,6 +38,7 @@ __all__ = [
 
 DEFAULT_DATABASE = "skledger.db"
 _VARIABLES = ("SKLEDGER_TRACKING_URI", "MLFLOW_TRACKING_URI")
+_REGISTRY_VARIABLES = ("SKLEDGER_REGISTRY_URI", "MLFLOW_REGISTRY_URI")
 #: A drive of Windows is no scheme: ``C:\\runs``.
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _SQLITE = re.compile(r"(sqlite(?:\+\w+)?:///)(.+)", re.DOTALL)
@@ -91,7 +93,7 @@ def checked_uri(uri: str | Path) -> str | None:
     """Return a tracking URI that means the same in every folder; None for an empty one."""
     if not isinstance(uri, str | Path):
         raise InvalidParameterError(
-            f"The tracking URI is a str such as 'sqlite:///skledger.db', not {uri!r}."
+            f"A tracking or registry URI is a str such as 'sqlite:///skledger.db', not {uri!r}."
         )
     text = str(uri)
     if not text:
@@ -145,9 +147,18 @@ def set_registry_uri(uri: str | Path) -> None:
 def get_registry_uri() -> str:
     """Return where registered models are kept.
 
-    The URI that was set; else ``MLFLOW_REGISTRY_URI``; else where runs are booked.
+    The URI that was set; else ``SKLEDGER_REGISTRY_URI``; else ``MLFLOW_REGISTRY_URI``; else where
+    runs are booked.
     """
-    return _session.registry_uri or os.environ.get("MLFLOW_REGISTRY_URI") or get_tracking_uri()
+    return chosen_registry_uri() or get_tracking_uri()
+
+
+def chosen_registry_uri() -> str | None:
+    """Return where registered models are kept when that was chosen, here or in the environment."""
+    if _session.registry_uri:
+        return _session.registry_uri
+    found = (os.environ.get(each) for each in _REGISTRY_VARIABLES)
+    return next((value for value in found if value), None)
 
 
 def get_store(uri: str | None = None, *, end_dead_runs: bool = True) -> Store:
