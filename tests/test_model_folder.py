@@ -220,10 +220,10 @@ def test_an_interrupt_leaves_nothing_behind(tmp_path):
 def test_a_disk_that_refuses_is_named(tmp_path, model, monkeypatch):
     """A full disk leaves nothing behind, and the message names the folder."""
 
-    def full(*arguments):
+    def full(*arguments, **options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("skledger.models.folder.pickle_into", full)
+    monkeypatch.setattr("skledger.models.contents.write_model", full)
     with pytest.raises(ModelError, match=r"cannot be written to .*No space left"):
         save_sklearn_model(model, tmp_path / "new" / "m")
     assert entries(tmp_path) == []
@@ -270,10 +270,10 @@ def test_a_failed_overwrite_keeps_the_old_folder(tmp_path, model):
 
 def test_unknown_formats_are_refused(tmp_path, model):
     """The message lists those that are known."""
-    with pytest.raises(InvalidParameterError, match="'json'.*'cloudpickle' or 'pickle'"):
+    with pytest.raises(InvalidParameterError, match="'json'.*'pickle', 'skops' or 'joblib'"):
         save_sklearn_model(model, tmp_path / "m", serialization_format="json")
-    with pytest.raises(ModelError, match="skops"):
-        save_sklearn_model(model, tmp_path / "m", serialization_format="skops")
+    with pytest.raises(InvalidParameterError, match="'gzip'.*'zlib' or 'zstd'"):
+        save_sklearn_model(model, tmp_path / "m", compression="gzip")
     assert entries(tmp_path) == []
 
 
@@ -572,7 +572,7 @@ def test_a_missing_module_is_named_with_what_to_install(tmp_path, monkeypatch):
     (tmp_path / "own_steps_z.py").write_text("class Step:\n    pass\n")
     monkeypatch.syspath_prepend(tmp_path)
     module = importlib.import_module("own_steps_z")
-    saved = save_sklearn_model([module.Step()], tmp_path / "m")
+    saved = save_sklearn_model([module.Step()], tmp_path / "m", code_paths=[])
     assert saved.local_modules == ("own_steps_z",)
     del module.Step
     with pytest.raises(ModelError, match="Step.*scikit-learn=="):
@@ -621,7 +621,8 @@ def test_modules_stored_beside_the_pickle_are_importable(tmp_path, monkeypatch):
 
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     (tmp_path / "own_steps_c.py").write_text("class Step:\n    pass\n")
-    saved = save_sklearn_model([importlib.import_module("own_steps_c").Step()], tmp_path / "m")
+    step = importlib.import_module("own_steps_c").Step()
+    saved = save_sklearn_model([step], tmp_path / "m", code_paths=[])
     (saved.path / "code").mkdir()
     (tmp_path / "own_steps_c.py").rename(saved.path / "code" / "own_steps_c.py")
     text = (saved.path / "MLmodel").read_text().replace("code: null", "code: code")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from skledger.models.signature import ModelSignature, infer_signature
     from skledger.models.uris import ModelUri, parse_model_uri
     from skledger.tracking.logged_models import get_model_info
+    from skledger.tracking.model_signatures import set_signature
 
 __all__ = [
     "Model",
@@ -29,6 +30,7 @@ __all__ = [
     "load_sklearn_model",
     "parse_model_uri",
     "save_sklearn_model",
+    "set_signature",
 ]
 
 __getattr__ = lazily(
@@ -39,14 +41,16 @@ __getattr__ = lazily(
         "ModelSignature": "skledger.models.signature",
         "ModelUri": "skledger.models.uris",
         "SavedModel": "skledger.models.folder",
-        # MLflow has it here; it asks the store.
+        # MLflow has them here; they ask the store.
         "get_model_info": "skledger.tracking.logged_models",
         "infer_signature": "skledger.models.signature",
         "load_sklearn_model": "skledger.models.loading",
         "parse_model_uri": "skledger.models.uris",
         "save_sklearn_model": "skledger.models.folder",
+        "set_signature": "skledger.tracking.model_signatures",
     },
     ("model", "signature"),
+    hints="skledger.tracking.removed",
 )
 
 

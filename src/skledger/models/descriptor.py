@@ -16,12 +16,12 @@ from functools import lru_cache
 from typing import Any
 from uuid import uuid4
 
-from skledger.errors import ModelError
+from skledger.errors import InvalidParameterError, ModelError
 
-__all__ = ["Descriptor", "environment_files", "quoted"]
+__all__ = ["WRITTEN_FOR", "Descriptor", "environment_files", "now_in_utc", "quoted"]
 
 #: The version of MLflow whose folder this is; MLflow shows it and warns of nothing by it.
-MLFLOW_VERSION = "3.17.2"
+WRITTEN_FOR = "3.17.2"
 
 # Characters that JSON leaves as they are and YAML does not take, or takes for a line break.
 _unprintable = re.compile("[\\x7f-\\x9f\\u2028\\u2029\\ufeff\\ufffe\\uffff]")
@@ -42,7 +42,8 @@ def _optional(text: str | None) -> str:
     return "null" if text is None else quoted(text)
 
 
-def _now() -> str:
+def now_in_utc() -> str:
+    """Return the time as `MLmodel` has it."""
     now = datetime.now(UTC).replace(tzinfo=None)
     return now.isoformat(sep=" ", timespec="microseconds")
 
@@ -56,7 +57,7 @@ class Descriptor:
     model_file : str
         Name of the pickle in the folder.
     serialization_format : str
-        ``"cloudpickle"`` or ``"pickle"``.
+        How it is written, such as ``"cloudpickle"`` or ``"cloudpickle+zstd"``.
     predict_fn : str or None
         The method that a ``python_function`` calls; None for an estimator that has none.
     sklearn_version : str
@@ -73,6 +74,12 @@ class Descriptor:
         The folder that holds the user's modules.
     example : mapping, optional
         What ``MLmodel`` says about the example that is stored with the model.
+    loader_module : str, default "mlflow.sklearn"
+        The module that loads a ``python_function``.
+    uncompressed_bytes : int, optional
+        Size of a compressed model.
+    trusted : tuple of str
+        Types that MLflow is to trust in the format skops. We trust nothing that a file says.
     model_uuid : str
         An identifier of what was written; by default the model's or a new one.
     created : str
@@ -91,23 +98,30 @@ class Descriptor:
     metadata: Mapping[str, Any] | None = None
     code: str | None = None
     example: Mapping[str, str] | None = None
+    loader_module: str = "mlflow.sklearn"
+    uncompressed_bytes: int | None = None
+    trusted: tuple[str, ...] = ()
     model_uuid: str = field(default_factory=lambda: uuid4().hex)
-    created: str = field(default_factory=_now)
+    created: str = field(default_factory=now_in_utc)
 
     def flavors(self) -> dict[str, Any]:
         """Return the ways in which the model can be loaded."""
-        sklearn = {
+        sklearn: dict[str, Any] = {
             "code": self.code,
             "pickled_model": self.model_file,
             "serialization_format": self.serialization_format,
             "sklearn_version": self.sklearn_version,
         }
+        if self.trusted:
+            sklearn["skops_trusted_types"] = list(self.trusted)
+        if self.uncompressed_bytes is not None:
+            sklearn["uncompressed_size_bytes"] = self.uncompressed_bytes
         if self.predict_fn is None:
             return {"sklearn": sklearn}
         python_function = {
             **({} if self.code is None else {"code": self.code}),
             "env": {"conda": "conda.yaml", "virtualenv": "python_env.yaml"},
-            "loader_module": "mlflow.sklearn",
+            "loader_module": self.loader_module,
             "model_path": self.model_file,
             "predict_fn": self.predict_fn,
             "python_version": platform.python_version(),
@@ -125,7 +139,7 @@ class Descriptor:
         }
         return {
             "flavors": self.flavors(),
-            "mlflow_version": MLFLOW_VERSION,
+            "mlflow_version": WRITTEN_FOR,
             "model_id": self.model_id,
             "model_size_bytes": self.size_bytes,
             "model_uuid": self.model_uuid,
@@ -141,11 +155,14 @@ class Descriptor:
 
 
 def _lines(described: Mapping[str, Any], indent: str) -> Iterator[str]:
-    """Yield a dictionary of dictionaries, texts and numbers as YAML."""
+    """Yield a dictionary of dictionaries, lists, texts and numbers as YAML."""
     for name, value in sorted(described.items()):
         if isinstance(value, Mapping):
             yield f"{indent}{name}:\n"
             yield from _lines(value, f"{indent}  ")
+        elif isinstance(value, list):
+            yield f"{indent}{name}:\n"
+            yield from (f"{indent}- {quoted(each)}\n" for each in value)
         else:
             text = str(value) if isinstance(value, int) else _optional(value)
             yield f"{indent}{name}: {text}\n"
@@ -154,6 +171,8 @@ def _lines(described: Mapping[str, Any], indent: str) -> Iterator[str]:
 def _metadata(metadata: Mapping[str, Any] | None) -> str:
     if metadata is None:
         return ""
+    if not isinstance(metadata, Mapping):
+        raise InvalidParameterError(f"the metadata of a model is a dictionary, not {metadata!r}.")
     # Any depth and any scalar: a library's work. Rare, so the import is paid by who asks.
     import yaml
 

@@ -95,6 +95,12 @@ def _holds_nested(schema: Schema) -> bool:
 
 def _columns(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     specs: list[ColSpec] = schema.inputs
+    if not frame.columns.is_unique:
+        twice = sorted({repr(each) for each in frame.columns[frame.columns.duplicated()]})
+        raise InvalidParameterError(
+            f"the data does not fit the model's signature: columns are there twice: "
+            f"{', '.join(twice)}."
+        )
     if schema.has_input_names():
         present = set(frame.columns)
         missing = [each.name for each in specs if each.required and each.name not in present]
@@ -168,7 +174,7 @@ def _fitted(column: pd.Series[Any], spec: ColSpec) -> Any:
 
 def _widened(column: pd.Series[Any], wanted: DataType) -> Any:
     # A categorical or nullable column stays what it is: the model has seen such columns.
-    if hasattr(column.dtype, "categories"):
+    if hasattr(column.dtype, "categories") or hasattr(column.dtype, "fill_value"):
         return column
     target: Any = wanted.to_numpy()
     if _nullable(column):
@@ -180,10 +186,14 @@ def _widened(column: pd.Series[Any], wanted: DataType) -> Any:
 def _same_kind(column: pd.Series[Any], wanted: DataType) -> Any:
     """Return a column of the right type, in the width that the type has."""
     target: Any = wanted.to_numpy()
-    is_plain = not _nullable(column) and not hasattr(column.dtype, "categories")
-    if not is_plain or wanted not in _NUMBERS or column.dtype == target:
+    # A sparse column stays sparse: it may not fit in memory otherwise.
+    if not _is_plain(column) or wanted not in _NUMBERS or column.dtype == target:
         return column
     return column.astype(target)
+
+
+def _is_plain(column: pd.Series[Any]) -> bool:
+    return not any(hasattr(column.dtype, name) for name in ("numpy_dtype", "categories", "subtype"))
 
 
 def _nullable(column: pd.Series[Any]) -> bool:
@@ -199,6 +209,9 @@ def _is_lossless(before: np.ndarray[Any, Any], after: np.ndarray[Any, Any]) -> b
         # 2**53 and 2**24: from there on not every whole number has a float.
         limit = 2 ** (np.finfo(after.dtype).nmant + 1)
         return bool(before.size == 0 or (before.max() <= limit and before.min() >= -limit))
+    if before.dtype.kind in "iu" and after.dtype.kind in "iu":
+        bounds = np.iinfo(after.dtype)  # whole numbers in a list are of the widest type
+        return bool(before.size == 0 or (before.max() <= bounds.max and before.min() >= bounds.min))
     return np.can_cast(before.dtype, after.dtype, "safe")
 
 
@@ -267,7 +280,7 @@ def _check_shape(shape: tuple[int, ...], spec: TensorSpec) -> None:
 
 def _converted(values: np.ndarray[Any, Any], spec: TensorSpec) -> np.ndarray[Any, Any]:
     kinds = values.dtype.kind + spec.type.kind
-    if kinds in ("ff", "ii", "uu", "ui", "if", "uf", "Of", "Oi", "OU"):
+    if kinds in ("ff", "ii", "uu", "ui", "iu", "if", "uf", "Of", "Oi", "OU"):
         try:
             converted: np.ndarray[Any, Any] = values.astype(spec.type)
         except (ValueError, TypeError, OverflowError):

@@ -109,10 +109,10 @@ def environment_of(
         return Environment(exact=tuple(_pip_of(conda)), conda=conda)
     constraints: list[str] = []
     if pip_requirements is not None:
-        exact = tuple(_lines(pip_requirements, constraints))
+        exact = tuple(_lines(pip_requirements, constraints, ()))
         return Environment(exact=exact, constraints=tuple(constraints))
     if extra_pip_requirements is not None:
-        extra = tuple(_lines(extra_pip_requirements, constraints))
+        extra = tuple(_lines(extra_pip_requirements, constraints, ()))
         return Environment(extra=extra, constraints=tuple(constraints))
     return None
 
@@ -124,10 +124,20 @@ def _read(path: str | os.PathLike[str], what: str) -> str:
         raise NotFoundError(f"{what} {os.fspath(path)!r} cannot be read: {error}.") from error
 
 
-def _lines(given: Iterable[str] | str | os.PathLike[str], constraints: list[str]) -> Iterable[str]:
+def _lines(
+    given: Iterable[str] | str | os.PathLike[str],
+    constraints: list[str],
+    outer: tuple[Path, ...],
+) -> Iterable[str]:
     """Yield the requirements in lines or in a file; those of constraint files are collected."""
     if isinstance(given, str | os.PathLike):
-        folder = Path(given).parent
+        path = Path(given).absolute()
+        if path in outer:
+            raise InvalidParameterError(
+                f"the requirements file {os.fspath(given)!r} names itself by -r or -c: "
+                f"{' -> '.join(each.name for each in (*outer, path))}."
+            )
+        folder, outer = path.parent, (*outer, path)
         given = _read(given, "the requirements file").splitlines()
     else:
         folder = Path()
@@ -138,9 +148,9 @@ def _lines(given: Iterable[str] | str | os.PathLike[str], constraints: list[str]
         if not line or line.startswith("#"):
             continue
         if match := _FILE.fullmatch(line):
-            yield from _lines(folder / match[1], constraints)
+            yield from _lines(folder / match[1], constraints, outer)
         elif match := _CONSTRAINTS.fullmatch(line):
-            constraints.extend(_lines(folder / match[1], constraints))
+            constraints.extend(_lines(folder / match[1], constraints, outer))
         else:
             yield line
 
@@ -150,7 +160,13 @@ def _conda(given: Mapping[str, Any] | str | os.PathLike[str]) -> Mapping[str, An
         return given
     import yaml
 
-    read = yaml.safe_load(_read(given, "the conda environment"))
+    text = _read(given, "the conda environment")
+    try:
+        read = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InvalidParameterError(
+            f"the conda environment {os.fspath(given)!r} is no YAML: {error}."
+        ) from error
     if not isinstance(read, dict):
         raise InvalidParameterError(
             f"the conda environment {os.fspath(given)!r} is no YAML dictionary."
@@ -159,6 +175,16 @@ def _conda(given: Mapping[str, Any] | str | os.PathLike[str]) -> Mapping[str, An
 
 
 def _pip_of(conda: Mapping[str, Any]) -> Iterable[str]:
-    for each in conda.get("dependencies") or ():
-        if isinstance(each, Mapping):
-            yield from each.get("pip") or ()
+    dependencies = conda.get("dependencies") or []
+    if isinstance(dependencies, list):
+        for each in dependencies:
+            lines = (each.get("pip") or []) if isinstance(each, Mapping) else []
+            if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
+                raise InvalidParameterError(
+                    f"pip in a conda environment is a list of requirements, not {lines!r}."
+                )
+            yield from lines
+        return
+    raise InvalidParameterError(
+        f"dependencies in a conda environment are a list, not {dependencies!r}."
+    )

@@ -9,15 +9,28 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from skledger.errors import InvalidParameterError, ModelError
 from skledger.models.infer import as_pandas, is_sparse
+from skledger.models.verified import ModelFolder
+from skledger.types.data_types import DataType
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from skledger.types.schema import Schema
 
 __all__ = ["Example", "example_of", "load_example"]
 
 _FILE = "input_example.json"
 _SERVING_FILE = "serving_input_example.json"
+#: What holds these and missing values.
+_GAPPY: dict[Any, Any] = {
+    DataType.integer: "Int32",
+    DataType.long: "Int64",
+    DataType.boolean: "boolean",
+}
 _SPARSE = {"csr": "sparse_matrix_csr", "csc": "sparse_matrix_csc"}
 
 
@@ -143,15 +156,17 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no form in JSON")
 
 
-def load_example(folder: Path, info: Mapping[str, Any]) -> Any:
+def load_example(folder: ModelFolder, info: Mapping[str, Any], schema: Schema | None = None) -> Any:
     """Return the example that is stored in a model folder, ours or MLflow's.
 
     Parameters
     ----------
-    folder : Path
+    folder : ModelFolder
         The model folder.
     info : mapping
         What its ``MLmodel`` says about the example.
+    schema : Schema, optional
+        What the model takes: JSON has neither dates nor bytes nor whole numbers with gaps.
 
     Raises
     ------
@@ -159,18 +174,21 @@ def load_example(folder: Path, info: Mapping[str, Any]) -> Any:
         When its file is not there or not readable.
     """
     # Only the last part of the name counts: the file is in the folder, whatever MLmodel says.
-    file = folder / Path(str(info.get("artifact_path", _FILE))).name
+    name = Path(str(info.get("artifact_path", _FILE))).name
     try:
-        stored = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"the input example {str(file)!r} cannot be read: {error}.") from error
+        stored = json.loads(folder.read(name))
+    except ValueError as error:
+        raise ModelError(
+            f"the input example {name!r} in {folder} cannot be read: {error}."
+        ) from error
     if info.get("params") in ("true", True) and isinstance(stored, dict):
         stored = stored.get("inputs")
     kind = info.get("type")
     if kind == "dataframe":
         import pandas as pd
 
-        return pd.DataFrame(stored["data"], columns=_labels(stored.get("columns")))
+        frame = pd.DataFrame(stored["data"], columns=_labels(stored.get("columns")))
+        return frame if schema is None else _as_before(frame, schema)
     if kind == "ndarray":
         return _arrays(stored)
     if kind in _SPARSE.values():
@@ -179,6 +197,26 @@ def load_example(folder: Path, info: Mapping[str, Any]) -> Any:
         build = sp.csr_matrix if kind == _SPARSE["csr"] else sp.csc_matrix
         return build((stored["data"], stored["indices"], stored["indptr"]), shape=stored["shape"])
     return stored
+
+
+def _as_before(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+    """Return the columns in the types that JSON could not hold."""
+    import pandas as pd
+
+    if schema.is_tensor_spec() or not schema.has_input_names():
+        return frame
+    for spec in schema:
+        if spec.name not in frame:
+            continue
+        column = frame[spec.name]
+        if spec.type is DataType.datetime:
+            frame[spec.name] = pd.to_datetime(column, format="ISO8601")
+        elif spec.type is DataType.binary:
+            held = (None if each is None else base64.b64decode(each) for each in column)
+            frame[spec.name] = pd.Series(list(held), dtype=object, index=frame.index)
+        elif spec.type in _GAPPY and bool(column.isna().any()):
+            frame[spec.name] = column.astype(_GAPPY[spec.type])
+    return frame
 
 
 def _labels(columns: Any) -> Any:

@@ -63,7 +63,7 @@ def schema_of(data: Any) -> Schema:
     if hasattr(data, "columns") and hasattr(data, "dtypes"):
         return _of_frame(data)
     if hasattr(data, "to_frame") and hasattr(data, "dtype"):
-        return Schema([_column(data, data.name)])
+        return Schema([_column(column_kind(data), data.name, bool(data.isna().any()))])
     if hasattr(data, "dtype") and hasattr(data, "shape") and len(data.shape) > 0:
         return Schema([_tensor(data)])
     if isinstance(data, Mapping) and data:
@@ -84,7 +84,7 @@ def _of_values(data: Any) -> list[ColSpec]:
 def as_pandas(data: Any) -> Any:
     """Return data of polars as pandas, anything else as it is."""
     if type(data).__module__.partition(".")[0] == "polars":
-        return data.to_pandas()
+        return (data.collect() if hasattr(data, "collect") else data).to_pandas()
     return data
 
 
@@ -94,16 +94,39 @@ def is_sparse(data: Any) -> bool:
 
 
 def _of_frame(frame: pd.DataFrame) -> Schema:
+    import numpy as np
+
     if frame.shape[1] == 0 or not frame.columns.is_unique:
         return Schema([ColSpec(AnyType())])
-    return Schema([_column(column, name) for name, column in frame.items()])
+    # Taking a column out of a frame is what takes time; a plain dtype says it all without.
+    missing: Any = frame.isna().to_numpy().any(axis=0)
+    # Labels that JSON has no form for, such as dates, are told by their place.
+    named = all(map(_is_name, frame.columns))
+    specs = []
+    for number, (name, dtype, holes) in enumerate(
+        zip(frame.columns, frame.dtypes, missing.tolist(), strict=True)
+    ):
+        plain = isinstance(dtype, np.dtype) and dtype.kind != "O"
+        kind = _of_dtype(dtype) if plain else column_kind(frame.iloc[:, number])
+        specs.append(_column(kind, name if named else None, holes))
+    return Schema(specs)
 
 
-def _column(column: pd.Series[Any], name: Any) -> ColSpec:
-    kind = column_kind(column)
-    if hasattr(name, "item"):
-        name = name.item()
-    return ColSpec(kind, name, required=not bool(column.isna().any()))
+def _is_name(label: Any) -> bool:
+    parts = label if isinstance(label, tuple) else (label,)
+    return all(isinstance(_plain(each), str | int | float) for each in parts)
+
+
+def _plain(label: Any) -> Any:
+    return label.item() if hasattr(label, "item") else label
+
+
+def _column(kind: ColumnType, name: Any, missing: bool) -> ColSpec:
+    return ColSpec(kind, _plain(name), required=not missing)
+
+
+def _of_dtype(dtype: Any) -> ColumnType:
+    return _OF_DTYPE.get(dtype.kind, {}).get(dtype.itemsize, AnyType())
 
 
 def column_kind(column: pd.Series[Any]) -> ColumnType:
@@ -116,10 +139,12 @@ def column_kind(column: pd.Series[Any]) -> ColumnType:
         return DataType.datetime
     # The nullable dtypes know the numpy dtype of their values.
     plain = getattr(dtype, "numpy_dtype", dtype)
+    if hasattr(dtype, "fill_value"):  # sparse
+        plain = dtype.subtype
     if getattr(dtype, "name", "") in ("string", "str"):
         return DataType.string
     if getattr(plain, "kind", "O") != "O":
-        return _OF_DTYPE.get(plain.kind, {}).get(plain.itemsize, AnyType())
+        return _of_dtype(plain)
     return _of_objects(column)
 
 

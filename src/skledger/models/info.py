@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["ModelInfo", "info_of"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ModelInfo:
     """What is known of a model that was logged.
 
@@ -70,10 +70,30 @@ class ModelInfo:
     creation_timestamp: int | None = None
     registered_model_version: int | None = None
 
+    def __repr__(self) -> str:
+        lines = [self._told("model_uri", "name"), self._told("run_id", "registered_model_version")]
+        if self.signature is not None:
+            parts = (self.signature.inputs, self.signature.outputs, self.signature.params)
+            named = zip(("inputs", "outputs", "params"), parts, strict=True)
+            lines += [f"{name}: {_short(part)}" for name, part in named if part is not None]
+        return "ModelInfo(" + ",\n  ".join(filter(None, lines)) + ")"
+
+    def _told(self, *names: str) -> str:
+        values = {name: getattr(self, name) for name in names}
+        return ", ".join(f"{name}={each!r}" for name, each in values.items() if each is not None)
+
     @property
     def signature_dict(self) -> dict[str, Any] | None:
         """The signature as it is written."""
         return None if self.signature is None else self.signature.to_dict()
+
+
+def _short(part: Any) -> str:
+    """Return a part of a signature on one line, however many columns it has."""
+    text, most = " ".join(repr(part).split()), 70
+    if len(text) <= most:
+        return text
+    return f"{text[:most].rpartition(', ')[0] or text[:most]}, ...] ({len(part)} in all)"
 
 
 def info_of(uri: str, model: Model, booked: LoggedModel | None) -> ModelInfo:

@@ -1,23 +1,42 @@
-"""Loading a model folder: first verified, then unpickled from the very bytes verified."""
+"""Loading a model folder: first verified, then made from the very bytes verified."""
 
 from __future__ import annotations
 
 import os
-import pickle
-import platform
-import re
-import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from skledger.errors import ModelError, ModelIntegrityError
+from skledger.errors import InvalidParameterError, ModelError
 from skledger.models.code_path import importable
-from skledger.models.verified import DESCRIPTOR, ModelFolder, relative_name
+from skledger.models.formats import FORMATS, Form, form_named
+from skledger.models.reading import read_model
+from skledger.models.verified import DESCRIPTOR, ModelFolder, relative_name, shown
+from skledger.models.versions import warn_of_versions
 
-__all__ = ["load_described_model", "load_sklearn_model"]
+__all__ = ["PICKLE_VARIABLE", "load_described_model", "load_sklearn_model", "pickles_are_allowed"]
 
-_FORMATS = ("cloudpickle", "pickle", "skops")
+#: ``0`` refuses every model that runs code when it is read.
+PICKLE_VARIABLE = "SKLEDGER_ALLOW_PICKLE"
+
+_NO = ("0", "false", "no", "off")
+_YES = ("", "1", "true", "yes", "on")
+_MAPPED = ("r", "c")
+
+
+def pickles_are_allowed(asked: bool = True) -> bool:
+    """Tell whether models that run code may be read: who asks and the environment must agree.
+
+    Raises
+    ------
+    InvalidParameterError
+        When the variable is neither yes nor no.
+    """
+    text = os.environ.get(PICKLE_VARIABLE, "").strip().lower()
+    if text not in (*_NO, *_YES):
+        # A policy that was misspelt must not be none.
+        raise InvalidParameterError(f"{PICKLE_VARIABLE} is {text!r}; expected 0 or 1.")
+    return bool(asked) and text not in _NO
 
 
 def load_sklearn_model(
@@ -25,7 +44,9 @@ def load_sklearn_model(
     *,
     digests: Mapping[str, str] | None,
     refusal: str | None = None,
-    trusted: Iterable[str] = (),
+    trusted: Iterable[str | type] = (),
+    allow_pickle: bool = True,
+    mmap_mode: str | None = None,
 ) -> Any:
     """Load the estimator of a model folder, ours or MLflow's.
 
@@ -42,9 +63,13 @@ def load_sklearn_model(
     refusal : str, optional
         Without digests, load only what runs no code (the format skops); this text is the error
         for anything else.
-    trusted : iterable of str
-        Names of types that may be made from a file of the format skops, besides those that
-        skops knows to be harmless.
+    trusted : iterable of str or type
+        Types that may be made from a file of the format skops, besides those that were reviewed.
+    allow_pickle : bool, default True
+        With False, or ``SKLEDGER_ALLOW_PICKLE=0``, whatever would run code that comes with the
+        model is refused, verified or not.
+    mmap_mode : {"r", "c"}, optional
+        Map the arrays of a model in the format joblib instead of reading them.
 
     Returns
     -------
@@ -63,9 +88,16 @@ def load_sklearn_model(
     Warns
     -----
     UserWarning
-        The model was saved under another minor version of scikit-learn or Python.
+        The model was saved under another minor version of scikit-learn, numpy or Python.
     """
-    return load_described_model(path, digests=digests, refusal=refusal, trusted=trusted)[0]
+    return load_described_model(
+        path,
+        digests=digests,
+        refusal=refusal,
+        trusted=trusted,
+        allow_pickle=allow_pickle,
+        mmap_mode=mmap_mode,
+    )[0]
 
 
 def load_described_model(
@@ -73,26 +105,59 @@ def load_described_model(
     *,
     digests: Mapping[str, str] | None,
     refusal: str | None = None,
-    trusted: Iterable[str] = (),
+    trusted: Iterable[str | type] = (),
+    allow_pickle: bool = True,
+    mmap_mode: str | None = None,
 ) -> tuple[Any, dict[str, Any]]:
     """Load an estimator and what ``MLmodel`` says about it; see `load_sklearn_model`."""
     folder = ModelFolder(Path(path), digests, refusal)
     described = folder.described()
     flavors = described["flavors"]
-    sklearn_flavor = _sklearn_flavor(folder, flavors)
-    name = relative_name(folder, sklearn_flavor.get("pickled_model"))
-    code = sklearn_flavor.get("code") or _python_function(flavors).get("code")
-    # MLflow wrote no format as long as there was only one.
-    is_pickle = sklearn_flavor.get("serialization_format", "pickle") != "skops"
-    if is_pickle or code:
+    flavor, form = _sklearn_flavor(folder, flavors)
+    name = relative_name(folder, flavor.get("pickled_model"))
+    code = flavor.get("code") or _python_function(flavors).get("code")
+    _check_mapping(folder, form, mmap_mode)
+    if not pickles_are_allowed(allow_pickle):
+        _refuse_code(folder, form, code)
+    if form.runs_code or code:
         folder.refuse_code()
-    content = folder.read(name)
-    folder.verify_others({DESCRIPTOR, name})
-    _warn_of_versions(folder, flavors)
+    content = None if mmap_mode else folder.read_large(name)
+    folder.verify_others({DESCRIPTOR} if content is None else {DESCRIPTOR, name})
+    warn_of_versions(folder, flavors)
     with importable(folder, code and relative_name(folder, code)):
-        if is_pickle:
-            return _unpickle(folder, name, content), described
-        return _from_skops(folder, name, content, trusted), described
+        if content is None:
+            return read_model(folder, name, form, mmap_mode=mmap_mode), described
+        size = flavor.get("uncompressed_size_bytes")
+        return read_model(folder, name, form, content, trusted, size), described
+
+
+def _check_mapping(folder: ModelFolder, form: Form, mmap_mode: str | None) -> None:
+    if mmap_mode is None:
+        return
+    if mmap_mode not in _MAPPED:
+        raise InvalidParameterError(
+            f"mmap_mode is {mmap_mode!r}; expected 'r', 'c' (changes stay in memory) or None."
+        )
+    if form != Form("joblib"):
+        raise InvalidParameterError(
+            f"mmap_mode={mmap_mode!r} maps the arrays of a model in the format 'joblib', and the "
+            f"one in {folder} is in {form.name!r}. Load it without, or save it with "
+            "serialization_format='joblib'."
+        )
+
+
+def _refuse_code(folder: ModelFolder, form: Form, code: object) -> None:
+    why = f"allow_pickle=False or {PICKLE_VARIABLE}=0 says that nothing of it may run"
+    if form.runs_code:
+        raise ModelError(
+            f"the model in {folder} is in the format {form.name!r}, which runs code when it is "
+            f"read; {why}. Nothing was read. Have it saved with serialization_format='skops'."
+        )
+    if code:
+        raise ModelError(
+            f"the model in {folder} brings modules of its author's, which run when they are "
+            f"imported; {why}. Have it saved without (code_paths=[]), and make them importable."
+        )
 
 
 def _python_function(flavors: dict[str, Any]) -> dict[str, Any]:
@@ -100,119 +165,23 @@ def _python_function(flavors: dict[str, Any]) -> dict[str, Any]:
     return flavor if isinstance(flavor, dict) else {}
 
 
-def _sklearn_flavor(folder: ModelFolder, flavors: dict[str, Any]) -> dict[str, Any]:
+def _sklearn_flavor(folder: ModelFolder, flavors: dict[str, Any]) -> tuple[dict[str, Any], Form]:
     flavor = flavors.get("sklearn")
     if not isinstance(flavor, dict):
+        advice = "Load it with the library that saved it."
+        if _python_function(flavors).get("loader_module") == "mlflow.pyfunc.model":
+            advice = "It is a PythonModel: load it with skledger.pyfunc.load_model."
         raise ModelError(
             f"the model folder {folder} holds no scikit-learn model: its flavors are "
-            f"{sorted(map(str, flavors))}, expected 'sklearn' among them. Load it with the "
-            "library that saved it."
+            f"{sorted(map(str, flavors))}, expected 'sklearn' among them. {advice}"
         )
+    # MLflow wrote no format as long as there was only one.
     found = flavor.get("serialization_format", "pickle")
-    if found not in _FORMATS:
+    form = form_named(found)
+    if form is None:
         raise ModelError(
-            f"the model in {folder} is in the format {found!r}; expected one of "
-            f"{', '.join(_FORMATS)}. Load it with mlflow.sklearn.load_model, or save it again in "
+            f"the model in {folder} is in the format {shown(found)}; expected one of "
+            f"{', '.join(FORMATS)}. Load it with mlflow.sklearn.load_model, or save it again in "
             "one of these."
         )
-    return flavor
-
-
-def _warn_of_versions(folder: ModelFolder, flavors: dict[str, Any]) -> None:
-    import sklearn
-
-    here = {"scikit-learn": str(sklearn.__version__), "Python": platform.python_version()}
-    saved = {
-        "scikit-learn": flavors["sklearn"].get("sklearn_version"),
-        "Python": _python_of(folder, flavors),
-    }
-    differing = [
-        f"{what} {then} (here {here[what]})"
-        for what, then in saved.items()
-        if then is not None and _minor(str(then)) != _minor(here[what])
-    ]
-    if differing:
-        warnings.warn(
-            f"the model in {folder} was saved with {' and '.join(differing)}. It may fail or "
-            "predict differently; requirements.txt in the folder lists what it was made with.",
-            UserWarning,
-            stacklevel=3,
-        )
-
-
-def _python_of(folder: ModelFolder, flavors: dict[str, Any]) -> str | None:
-    if version := _python_function(flavors).get("python_version"):
-        return str(version)
-    # A transformer has no such flavour; the environment's file says it too.
-    try:
-        text = folder.read("python_env.yaml", booked_only=False)
-    except ModelIntegrityError:
-        raise
-    except ModelError:
-        return None
-    match = re.search(rb"^python:\s*[\"']?([\w.]+)", text, re.MULTILINE)
-    return None if match is None else match[1].decode()
-
-
-def _minor(version: str) -> tuple[str, ...]:
-    return tuple(version.split(".")[:2])
-
-
-def _unpickle(folder: ModelFolder, name: str, content: bytes) -> Any:
-    try:
-        return pickle.loads(content)
-    except MemoryError:
-        raise
-    except ImportError as error:
-        missing = f"the module {error.name!r}" if error.name else str(error)
-        raise ModelError(
-            f"the model in {folder} needs {missing}, which cannot be imported here ({error}). "
-            f"{_installation(folder)}"
-        ) from error
-    except AttributeError as error:
-        raise ModelError(
-            f"the model in {folder} needs a class or function that is not there: {error}. It was "
-            "renamed, or its module has another version here, or it was defined in a script "
-            f"that pickle refers to by name. {_installation(folder)}"
-        ) from error
-    except Exception as error:
-        raise ModelError(
-            f"{name!r} in the model folder {folder} cannot be unpickled: "
-            f"{type(error).__name__}: {error}. {_installation(folder)}"
-        ) from error
-
-
-def _from_skops(folder: ModelFolder, name: str, content: bytes, trusted: Iterable[str]) -> Any:
-    """Make a model from a file that holds data only, of types that are known or trusted."""
-    try:
-        import skops.io  # type: ignore[import-untyped]
-    except ImportError as error:
-        raise ModelError(
-            f"the model in {folder} is in the format skops, which is not installed here: "
-            "pip install skops"
-        ) from error
-    given = list(trusted)
-    try:
-        unknown = [each for each in skops.io.get_untrusted_types(data=content) if each not in given]
-        if not unknown:
-            return skops.io.loads(content, trusted=given)
-    except MemoryError:
-        raise
-    except Exception as error:
-        raise ModelError(
-            f"{name!r} in the model folder {folder} cannot be read by skops: "
-            f"{type(error).__name__}: {error}. {_installation(folder)}"
-        ) from error
-    raise ModelError(
-        f"the model in {folder} has types that skops does not know to be harmless: {unknown}. If "
-        f"you trust who saved it, load it with trusted={given + unknown!r}."
-    )
-
-
-def _installation(folder: ModelFolder) -> str:
-    try:
-        text = folder.read("requirements.txt", booked_only=False)
-    except ModelError:
-        return "Install the versions it was saved with; the folder has no requirements.txt."
-    lines = ", ".join(text.decode("utf-8", "replace").split("\n")).strip(", ")
-    return f"Install what it was saved with (requirements.txt): {lines}."
+    return flavor, form

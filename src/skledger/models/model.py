@@ -6,10 +6,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from skledger.models.verified import DESCRIPTOR, ModelFolder
+from skledger.errors import ModelError
+from skledger.models.uris import parse_model_uri
+from skledger.models.verified import DESCRIPTOR, ModelFolder, shown
 
 if TYPE_CHECKING:
     from skledger.models.signature import ModelSignature
@@ -57,20 +60,38 @@ class Model:
         """Return the model that the content of an ``MLmodel`` describes."""
         names = {name for name in cls.__dataclass_fields__ if name != "signature_dict"}
         told = {name: value for name, value in described.items() if name in names}
+        for name in ("metadata", "saved_input_example_info", "signature"):
+            if not isinstance(described.get(name), Mapping | None):
+                raise ModelError(
+                    f"{DESCRIPTOR!r} says {name}: {shown(described[name])}; expected a "
+                    "mapping. Restore the file, or save the model again."
+                )
         return cls(**told, signature_dict=described.get("signature"))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Model:
-        """Read the ``MLmodel`` of a model folder; its path will do, too.
+        """Read the ``MLmodel`` of a model; nothing of the model is run.
+
+        Parameters
+        ----------
+        path : path-like or str
+            A model folder, its ``MLmodel``, or the URI of a model such as ``models:/m-<id>``.
 
         Raises
         ------
         NotFoundError
-            There is no such folder.
+            There is no such folder or model.
+        ModelIntegrityError
+            It is not the one that was booked.
         ModelError
-            Its ``MLmodel`` cannot be read.
+            It cannot be read.
         """
-        folder = Path(path)
+        parsed = parse_model_uri(path)
+        if parsed.path is None:
+            # The tracking room, which is built on this one, knows where models are.
+            found = import_module("skledger.tracking.model_uris").locate(path)
+            return cls.from_dict(ModelFolder(found.folder, found.digests).described())
+        folder = parsed.path
         if folder.name == DESCRIPTOR and folder.is_file():
             folder = folder.parent
         return cls.from_dict(ModelFolder(folder, None).described())
@@ -102,4 +123,5 @@ class Model:
             return None
         from skledger.models.example import load_example
 
-        return load_example(Path(path), self.saved_input_example_info)
+        folder = ModelFolder(Path(path), None)
+        return load_example(folder, self.saved_input_example_info, self.get_input_schema())

@@ -115,14 +115,19 @@ def requirements_of(modules: frozenset[str], serialization_format: str) -> Requi
     modules : frozenset of str
         Dotted names of imported modules.
     serialization_format : str
-        ``"cloudpickle"`` adds cloudpickle, for MLflow loads such a model with it.
+        ``"cloudpickle"`` adds cloudpickle, for MLflow loads such a model with it; so do skops and
+        joblib with their own.
     """
-    always = (*_ALWAYS, "cloudpickle") if serialization_format == "cloudpickle" else _ALWAYS
+    always = _ALWAYS if serialization_format == "pickle" else (*_ALWAYS, serialization_format)
     lines = {line for line in map(_pinned, always) if line is not None}
     local = set()
     for name in modules:
         top = name.partition(".")[0]
         if top in sys.stdlib_module_names or top in always:
+            continue
+        if top == "skledger":
+            # A model of ours, such as a `PythonModel`: our package, not a module of the user's.
+            lines.update(filter(None, (_pinned(top),)))
             continue
         # A namespace package belongs to nobody; the modules in it do.
         requirement = distribution_of(top if _file_of(top) else name)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from skledger._guard import muted, say
@@ -11,9 +12,10 @@ from skledger.errors import InvalidParameterError
 
 if TYPE_CHECKING:
     from skledger.models.example import Example
+    from skledger.models.python_model import LoadedPythonModel
     from skledger.types.schema import ParamSchema, Schema
 
-__all__ = ["ModelSignature", "infer_signature", "signature_for"]
+__all__ = ["ModelSignature", "as_array", "infer_signature", "signature_for"]
 
 
 class ModelSignature:
@@ -142,6 +144,8 @@ def signature_for(
     given: ModelSignature | bool | None,
     example: Example | None,
     predict_fn: str,
+    *,
+    made: Callable[[], LoadedPythonModel] | None = None,
 ) -> ModelSignature | None:
     """Return the signature that a model is stored with.
 
@@ -155,6 +159,8 @@ def signature_for(
         What the model takes.
     predict_fn : str
         The method that predicts.
+    made : callable, optional
+        Makes the model when it is needed, instead of `model`.
 
     Returns
     -------
@@ -169,16 +175,18 @@ def signature_for(
             f"the signature of a model is a ModelSignature or False, not {given!r}. "
             "infer_signature makes one from data."
         )
-    if given is False or example is None or not hasattr(model, predict_fn):
+    if given is False or example is None or not (made or hasattr(model, predict_fn)):
         return None
     try:
+        with muted():
+            model = model if made is None else made()
         return _from_example(model, example, predict_fn)
     except Exception as error:  # noqa: BLE001 - it is the model's own; the model is stored all the same
         say(
             logging.WARNING,
             "skledger: no signature was inferred, because %s.%s failed on the input example: "
             "%s: %s",
-            type(model).__name__,
+            getattr(model, "kind", None) or type(model).__name__,
             predict_fn,
             type(error).__name__,
             error,
@@ -186,21 +194,29 @@ def signature_for(
         return None
 
 
-def _from_example(model: Any, example: Example, predict_fn: str) -> ModelSignature:
-    from skledger.models.enforcing import enforce_schema
-    from skledger.models.infer import schema_of
-
-    data = example.data
+def as_array(data: Any) -> Any:
+    """Return a list of rows of numbers as an array, anything else as it is."""
     if isinstance(data, list) and data and isinstance(data[0], list | tuple):
         import numpy as np
 
-        data = np.asarray(data)  # rows of numbers
+        return np.asarray(data)
+    return data
+
+
+def _from_example(model: Any, example: Example, predict_fn: str) -> ModelSignature:
+    from skledger.models.asking import as_texts
+    from skledger.models.enforcing import enforce_schema
+    from skledger.models.infer import schema_of
+    from skledger.models.python_model import LoadedPythonModel
+
+    data = as_array(example.data)
     signature = infer_signature(data, params=example.params)
     inputs = signature.inputs
+    predict = getattr(model, predict_fn)
+    if isinstance(model, LoadedPythonModel):
+        predict = partial(predict, params=example.params)
     with muted():
-        output = getattr(model, predict_fn)(
-            data if inputs is None else enforce_schema(data, inputs)
-        )
+        output = predict(data if inputs is None else as_texts(model, enforce_schema(data, inputs)))
     if inputs is not None and not inputs.is_tensor_spec() and getattr(output, "ndim", 0) == 1:
         import pandas as pd
 

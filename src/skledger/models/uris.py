@@ -83,6 +83,12 @@ def parse_model_uri(uri: str | os.PathLike[str]) -> ModelUri:
     InvalidParameterError
         It has none of these forms.
     """
+    if not isinstance(uri, str | os.PathLike):
+        hint = "; its model_uri is one" if hasattr(uri, "model_uri") else ""
+        raise InvalidParameterError(
+            f"a model URI is a text such as 'runs:/<run id>/model', not a "
+            f"{type(uri).__name__}{hint}."
+        )
     text = os.fspath(uri)
     if not text.strip():
         raise _refused(text, "it is empty")
@@ -93,6 +99,8 @@ def parse_model_uri(uri: str | os.PathLike[str]) -> ModelUri:
         return ModelUri("path", text, path=Path(text))
     if scheme == "file":
         return _file(text)
+    if scheme in ("run", "model"):
+        raise _refused(text, f"did you mean {scheme}s:{text.partition(':')[2]}?")
     if scheme not in ("runs", "models"):
         return _artifact(text)
     body = text.partition(":")[2]

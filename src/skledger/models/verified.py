@@ -10,7 +10,7 @@ from typing import Any
 
 from skledger.errors import ModelError, ModelIntegrityError, NotFoundError
 
-__all__ = ["DESCRIPTOR", "DIGESTS_FILE", "ModelFolder", "relative_name"]
+__all__ = ["DESCRIPTOR", "DIGESTS_FILE", "ModelFolder", "relative_name", "shown"]
 
 DESCRIPTOR = "MLmodel"
 #: Holds the digests of a folder of many files, so that one digest stands for all of them.
@@ -69,6 +69,12 @@ class ModelFolder:
 
     def read(self, name: str, *, booked_only: bool = True) -> bytes:
         """Return a file's bytes after comparing them with the booked digest."""
+        return bytes(self.read_large(name, booked_only=booked_only))
+
+    def read_large(self, name: str, *, booked_only: bool = True) -> bytes | memoryview:
+        """Do as `read` for a file that may be large: its bytes are not copied."""
+        from skledger.models.hashing import read_and_hash
+
         expected = None
         if self.digests is not None:
             expected = self.digests.get(name)
@@ -82,7 +88,7 @@ class ModelFolder:
             # Neither a pipe nor a device, which may have no end.
             if path.exists() and not path.is_file():
                 raise IsADirectoryError("it is no file")
-            content = path.read_bytes()
+            content, found = read_and_hash(path)
         except FileNotFoundError as error:
             raise self._missing(name, expected) from error
         except OSError as error:
@@ -90,7 +96,7 @@ class ModelFolder:
                 f"{name!r} in the model folder {self} cannot be read: {error}."
             ) from error
         if expected is not None:
-            self._compare(name, expected, hashlib.sha256(content).hexdigest())
+            self._compare(name, expected, found)
         return content
 
     def verify_others(self, verified: set[str]) -> None:
@@ -150,12 +156,20 @@ class ModelFolder:
         )
 
 
+def shown(value: object) -> str:
+    """Return what a description says, for a message: short, however much it would unfold to."""
+    if isinstance(value, str | int | float | None):
+        return f"{value!r:.100}"
+    return f"a {type(value).__name__}"
+
+
 def relative_name(folder: ModelFolder, name: object) -> str:
     """Return a file name out of ``MLmodel`` in the form that digests are booked under."""
     if not isinstance(name, str) or not name:
         raise ModelError(
             f"{DESCRIPTOR!r} in the model folder {folder} names no file for its scikit-learn "
-            f"model: pickled_model is {name!r}. Restore the file, or save the model again."
+            f"model: pickled_model is {shown(name)}. Restore the file, or save the model "
+            "again."
         )
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
