@@ -14,7 +14,8 @@ from _mlflow_server import mlflow_server  # noqa: F401 - a fixture
 from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
-from sklearn.preprocessing import StandardScaler
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 import skledger.pyfunc
 import skledger.sklearn
@@ -138,14 +139,14 @@ def test_what_is_booked_with_the_model_comes_back(model):
     assert get_model_info(f"runs:/{info.run_id}/model").model_id == info.model_id
 
 
-def test_the_registry_is_still_to_come(model, caplog):
-    """One line says so, and the model is logged; its URIs are explained."""
-    with caplog.at_level(logging.WARNING, "skledger"):
-        info = skledger.sklearn.log_model(model, registered_model_name="Iris")
-    assert caplog.text.count("'Iris'") == 1 and info.model_uri in caplog.text
-    assert skledger.sklearn.load_model(info.model_uri).max_iter == 500
-    for uri in ("models:/Iris/1", "models:/Iris@best", "models:/Iris"):
-        with pytest.raises(NotFoundError, match="registry"):
+def test_a_model_is_registered_as_it_is_logged(model):
+    """The version is told, and the model loads by its name; other names say what is missing."""
+    info = skledger.sklearn.log_model(model, registered_model_name="Iris")
+    assert info.registered_model_version == 1
+    for uri in ("models:/Iris/1", "models:/Iris"):
+        assert skledger.sklearn.load_model(uri).max_iter == 500
+    for uri, told in (("models:/Iris/2", "no version 2"), ("models:/Iris@best", "no alias 'best'")):
+        with pytest.raises(NotFoundError, match=told):
             skledger.sklearn.load_model(uri)
 
 
@@ -353,7 +354,7 @@ def test_modules_of_the_user_travel_with_the_model(tmp_path, monkeypatch, run_py
 
     try:
         with caplog.at_level(logging.WARNING, "skledger"):
-            skledger.sklearn.log_model(my_module.Constant())
+            skledger.sklearn.log_model(my_module.Constant(), code_paths=[])
         assert "my_module" in caplog.text and "code_paths" in caplog.text
         caplog.clear()
         info = skledger.sklearn.log_model(
@@ -513,12 +514,12 @@ def test_a_pickle_of_another_tool_loads_on_the_callers_word(model, mlflow_here):
         plain = mlflow.sklearn.log_model(
             model, name="plain", serialization_format="skops", **options
         )
-        forest = mlflow.sklearn.log_model(
-            RandomForestClassifier(2, random_state=0).fit(X, y),
-            name="forest",
+        own = mlflow.sklearn.log_model(
+            make_pipeline(FunctionTransformer(np.trunc), FunctionTransformer(np.fliplr)).fit(X),
+            name="own",
             serialization_format="skops",
-            skops_trusted_types=["sklearn.tree._tree.Tree"],
-            **options,
+            skops_trusted_types=["numpy.fliplr"],
+            pip_requirements=["scikit-learn"],
         )
     for uri in (pickled.model_uri, f"runs:/{run.info.run_id}/pickled"):
         for load in (skledger.sklearn.load_model, skledger.pyfunc.load_model):
@@ -528,10 +529,11 @@ def test_a_pickle_of_another_tool_loads_on_the_callers_word(model, mlflow_here):
             assert np.array_equal(load(uri, verify=False).predict(X), model.predict(X))
         assert get_model_info(uri).signature.to_dict() == pickled.signature.to_dict()
     assert np.array_equal(skledger.pyfunc.load_model(plain.model_uri).predict(X), model.predict(X))
-    with pytest.raises(ModelError, match=r"trusted=\['sklearn\.tree\._tree\.Tree'\]"):
-        skledger.sklearn.load_model(forest.model_uri)
-    trusted = ["sklearn.tree._tree.Tree"]
-    assert skledger.sklearn.load_model(forest.model_uri, trusted=trusted).n_estimators == 2
+    # What the artifact says of trust is not listened to.
+    with pytest.raises(ModelError, match=r"trusted=\['numpy\.fliplr'\]"):
+        skledger.sklearn.load_model(own.model_uri)
+    loaded = skledger.sklearn.load_model(own.model_uri, trusted=["numpy.fliplr"])
+    assert np.array_equal(loaded.transform(X), np.fliplr(np.trunc(X)))
 
 
 def test_code_beside_a_harmless_file_needs_the_callers_word(model, tmp_path, mlflow_here):
@@ -672,3 +674,40 @@ def test_a_folder_of_mlflow_2_among_the_artifacts_of_a_run(tmp_path):
     assert loaded.predict(frame) == pytest.approx([1.0, 2.0])
     assert loaded.input_schema.optional_input_names() == ["a"]
     assert get_model_info(uri).mlflow_version == "2.3.0"
+
+
+def test_environments_that_cannot_be_read_are_told(tmp_path):
+    """Before anything is stored."""
+    model = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
+    (tmp_path / "r.txt").write_text("numpy\n-r r.txt\n")
+    (tmp_path / "broken.yaml").write_text("a: [1")
+    for given, told in (
+        ({"pip_requirements": str(tmp_path / "r.txt")}, "names itself by -r or -c: r.txt -> r.txt"),
+        ({"conda_env": {"dependencies": 5}}, "dependencies in a conda environment are a list"),
+        ({"conda_env": {"dependencies": [{"pip": 5}]}}, "pip in a conda environment is a list"),
+        ({"conda_env": str(tmp_path / "broken.yaml")}, "is no YAML"),
+        ({"metadata": "abc"}, "metadata of a model is a dictionary"),
+        ({"extra_files": ["a"]}, "extra_files is not taken here: log_artifact"),
+        ({"model_id": "m-1"}, "model_id is not taken here"),
+    ):
+        with pytest.raises(InvalidParameterError, match=told):
+            skledger.sklearn.log_model(model, name="m", **given)
+    assert skledger.search_logged_models(output_format="list") == []
+
+
+def test_what_is_no_estimator_is_remarked_on(caplog):
+    """A class was never fitted; a text may be a slip."""
+    with pytest.raises(InvalidParameterError, match=r"LogisticRegression is a class; pass"):
+        skledger.sklearn.log_model(LogisticRegression, name="m")
+    skledger.sklearn.log_model("notamodel", name="m")
+    assert "a str is stored as a model, though it is no estimator" in caplog.text
+
+
+def test_a_saved_model_is_replaced_when_that_is_asked_for(tmp_path):
+    """The message that says so is right."""
+    for slope in (1.0, 2.0):
+        model = LogisticRegression(C=slope).fit([[0.0], [1.0]], [0, 1])
+        skledger.sklearn.save_model(model, tmp_path / "m", overwrite=slope == 2.0)
+    assert skledger.sklearn.load_model(tmp_path / "m").C == 2.0
+    with pytest.raises(ModelError, match="overwrite=True"):
+        skledger.sklearn.save_model(model, tmp_path / "m")

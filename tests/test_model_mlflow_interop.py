@@ -12,7 +12,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
-from skledger.errors import ModelError
 from skledger.models import load_sklearn_model, save_sklearn_model
 
 mlflow = pytest.importorskip("mlflow")
@@ -126,8 +125,7 @@ def test_we_load_what_mlflow_saved(tmp_path, serialization_format):
 
 
 def test_a_model_of_mlflow_in_skops_loads(tmp_path):
-    """skops, MLflow's default, runs no code; types it does not know need a word of the caller."""
-    pytest.importorskip("skops")
+    """skops, MLflow's default, runs no code; what MLflow wants to be told, we have reviewed."""
     for name, trusted in (("linear", []), ("forest", ["sklearn.tree._tree.Tree"])):
         model, data = estimators()[name]
         mlflow.sklearn.save_model(
@@ -137,10 +135,36 @@ def test_a_model_of_mlflow_in_skops_loads(tmp_path):
             pip_requirements=["scikit-learn"],
             skops_trusted_types=trusted,
         )
-        if trusted:
-            with pytest.raises(ModelError, match=r"trusted=\['sklearn.tree._tree.Tree'\]"):
-                load_sklearn_model(tmp_path / name, digests=None)
-        loaded = load_sklearn_model(
-            tmp_path / name, digests=None, refusal="no pickles", trusted=trusted
-        )
+        loaded = load_sklearn_model(tmp_path / name, digests=None, refusal="no pickles")
         assert np.array_equal(loaded.predict(data), model.predict(data))
+
+
+def test_mlflow_loads_our_skops(tmp_path):
+    """The types that MLflow must trust stand where it looks for them."""
+    for name in ("linear", "forest", "columns"):
+        model, data = estimators()[name]
+        path = str(save_sklearn_model(model, tmp_path / name, serialization_format="skops").path)
+        assert np.array_equal(mlflow.sklearn.load_model(path).predict(data), model.predict(data))
+        assert np.array_equal(mlflow.pyfunc.load_model(path).predict(data), model.predict(data))
+
+
+@pytest.mark.parametrize(
+    ("serialization_format", "compression"),
+    [("cloudpickle", "zlib"), ("cloudpickle", "zstd"), ("skops", "zlib"), ("joblib", None)],
+)
+def test_what_mlflow_cannot_read_it_reads_through_us(tmp_path, serialization_format, compression):
+    """`mlflow.pyfunc` asks our loader; `mlflow.sklearn` says that it does not know the format."""
+    model, _ = estimators()["forest"]
+    signature = mlflow.models.infer_signature(X, y).to_dict()
+    saved = save_sklearn_model(
+        model,
+        tmp_path / "m",
+        serialization_format=serialization_format,
+        compression=compression,
+        signature=signature,
+        predict_fn="predict_proba",
+    )
+    path = str(saved.path)
+    assert np.array_equal(mlflow.pyfunc.load_model(path).predict(X), model.predict_proba(X))
+    with pytest.raises(mlflow.MlflowException, match="serialization format"):
+        mlflow.sklearn.load_model(path)

@@ -6,8 +6,9 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
@@ -22,6 +23,7 @@ from skledger.tracking.context import default_tags
 from skledger.tracking.entities import LoggedModel, RunChange, RunInfo
 from skledger.tracking.model_uris import DIGESTS_TAG, locate
 from skledger.tracking.names import new_model_place, now_ms
+from skledger.tracking.registering import check_registered_name, register_logged
 from skledger.tracking.runs import current_run_id, get_run
 from skledger.tracking.session import get_store
 
@@ -32,7 +34,10 @@ if TYPE_CHECKING:
 __all__ = [
     "check_model_name",
     "get_model_info",
+    "hint_of",
+    "link_in_run",
     "log_model_folder",
+    "one_name",
     "put_model_folder",
 ]
 
@@ -79,9 +84,11 @@ def log_model_folder(
     model_type : str, optional
         What kind of model it is.
     registered_model_name : str, optional
-        Its name in the registry, which is not there yet.
+        Register it under this name. While the server of the registry is away, it waits.
     """
     check_model_name(name)
+    if registered_model_name is not None:
+        check_registered_name(registered_model_name)
     info = get_run(current_run_id()).info
     model_id, location = new_model_place(info)
     told = {"model_id": model_id, "run_id": info.run_id, "artifact_path": name}
@@ -121,19 +128,14 @@ def log_model_folder(
         except BaseException:  # no record points to it
             shutil.rmtree(saved.path.parent, ignore_errors=True)
             raise
-        _link_in_run(info, name, saved.path)
+        link_in_run(info, name, saved.path)
     remember_model(model.model_id)
-    _hint(saved.local_modules)
-    if registered_model_name is not None:
-        say(
-            logging.WARNING,
-            "skledger: there is no registry of models yet, so %r was not registered as %r; it is "
-            "logged, and models:/%s loads it.",
-            name,
-            registered_model_name,
-            model.model_id,
-        )
-    return _info(saved, model)
+    hint_of(saved)
+    if registered_model_name is None:
+        return _info(saved, model)
+    version = register_logged(model, registered_model_name)
+    number = None if version is None else int(version.version)
+    return replace(_info(saved, model), registered_model_version=number)
 
 
 def check_model_name(name: object) -> None:
@@ -145,11 +147,22 @@ def check_model_name(name: object) -> None:
         )
 
 
+def one_name(name: str | None, artifact_path: str | None) -> str:
+    """Return the name of a model, which MLflow 2 called `artifact_path`."""
+    if name is not None and artifact_path is not None and name != artifact_path:
+        raise InvalidParameterError(
+            f"name is {name!r} and artifact_path is {artifact_path!r}; they are two words for the "
+            "same, so pass one."
+        )
+    given = artifact_path if name is None else name
+    return "model" if given is None else given
+
+
 def _texts(values: Mapping[str, Any] | None) -> dict[str, str]:
     return {str(key): str(value) for key, value in (values or {}).items()}
 
 
-def _link_in_run(info: RunInfo, name: str, folder: Path) -> None:
+def link_in_run(info: RunInfo, name: str, folder: Path) -> None:
     """In MLflow's folders, show the model where MLflow 2 put it: among the artifacts of its run.
 
     Scripts and people name it by that path. Its files there are further names of the same files
@@ -176,17 +189,32 @@ def _link_in_run(info: RunInfo, name: str, folder: Path) -> None:
 _hinted: set[str] = set()
 
 
-def _hint(local_modules: Sequence[str]) -> None:
-    """Say once that a model needs code that is in no package."""
-    fresh = [name for name in local_modules if name not in _hinted]
-    if fresh:
-        _hinted.update(fresh)
-        say(
-            logging.WARNING,
+def hint_of(saved: SavedModel, level: int = logging.WARNING) -> None:
+    """Say once what a model that was stored will need where it is loaded."""
+    for reason in saved.left_out:
+        _say_once(level, reason, "skledger: %s; code_paths=[...] stores what you name.", reason)
+    if missing := ", ".join(saved.local_modules):
+        _say_once(
+            level,
+            missing,
             "skledger: the model needs your own modules %s, which must be importable where it is "
             "loaded; code_paths=[...] stores them with it.",
-            ", ".join(fresh),
+            missing,
         )
+    if unknown := list(saved.unknown_types):
+        _say_once(
+            level,
+            str(unknown),
+            "skledger: the model has types that nobody has reviewed; whoever loads it must say "
+            "load_model(..., trusted=%s)",
+            unknown,
+        )
+
+
+def _say_once(level: int, key: str, message: str, *args: object) -> None:
+    if key not in _hinted:
+        _hinted.add(key)
+        say(level, message, *args)
 
 
 def _info(saved: SavedModel, booked: LoggedModel) -> ModelInfo:

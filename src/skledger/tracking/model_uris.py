@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from skledger.errors import NotFoundError, SkledgerError
-from skledger.models.uris import parse_model_uri
+from skledger.models.uris import ModelUri, parse_model_uri
 from skledger.stores.artifacts import artifact_store, local_folder
 from skledger.tracking.entities import LoggedModel
+from skledger.tracking.registry_versions import find_version, logged_model_of, registry
 from skledger.tracking.session import store_to_read
 
 __all__ = ["DIGESTS_TAG", "LocatedModel", "locate"]
@@ -22,6 +23,8 @@ DIGESTS_TAG = "skledger.digests"
 
 # Where MLflow 2 put the models of a run; since then they have folders of their own.
 _IN_A_RUN = re.compile(r"(?:.*[/\\])?([0-9a-f]{32})[/\\]artifacts[/\\](.+)", re.DOTALL)
+# Where a logged model has its folder, in whatever store.
+_OF_A_MODEL = re.compile(r".*[/\\]models[/\\](m-[0-9a-f]{32})[/\\]artifacts[/\\]?", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,8 @@ class LocatedModel:
         """Return the model in a copy of its folder; itself when there is no path to copy to."""
         if path is None:
             return self
-        shutil.copytree(self.folder, path, dirs_exist_ok=True)
+        # A link stays one, so that it is looked at when the copy is read.
+        shutil.copytree(self.folder, path, symlinks=True, dirs_exist_ok=True)
         return replace(self, folder=Path(path))
 
 
@@ -59,8 +63,9 @@ def locate(uri: str | os.PathLike[str], *, verify: bool = True) -> LocatedModel:
     Parameters
     ----------
     uri : str or path-like
-        ``runs:/<run id>/<name>``, ``models:/m-<id>``, the path of a folder, or the URI of a
-        folder among artifacts.
+        ``runs:/<run id>/<name>``, ``models:/m-<id>``, ``models:/<name>/<version>`` (or an alias,
+        ``models:/<name>@<alias>``, or a stage), the path of a folder, or the URI of a folder
+        among artifacts.
     verify : bool, default=True
         Demand digests for what comes from a store.
     """
@@ -73,11 +78,30 @@ def locate(uri: str | os.PathLike[str], *, verify: bool = True) -> LocatedModel:
         model = store_to_read().get_logged_model(parsed.model_id)
         return _verified(model, parsed.uri, verify)
     if parsed.kind == "artifact":
-        return LocatedModel(local_folder(parsed.uri), None)
-    raise NotFoundError(
-        f"There is no registry of models yet, so {parsed.uri!r} cannot be found. Name the model by "
-        "its run, 'runs:/<run id>/<name>', or by its identifier, 'models:/m-<id>'."
-    )
+        booked = _booked_at(parsed.uri)
+        if booked is not None:
+            return _verified(booked, parsed.uri, verify)
+        refusal = _refusal(parsed.uri) if verify else None
+        return LocatedModel(local_folder(parsed.uri), None, refusal)
+    return _of_version(parsed, verify)
+
+
+def _of_version(parsed: ModelUri, verify: bool) -> LocatedModel:
+    """Return the model that a version of a registered model is.
+
+    What a registry says is no more than a name: only the digests that were booked with a model of
+    our own vouch for its files.
+    """
+    store = registry()
+    version = find_version(parsed, store)
+    model = logged_model_of(version, store)
+    if model is not None:
+        return _verified(model, parsed.uri, verify)
+    source = parse_model_uri(version.source or "")
+    if source.run_id is not None and source.artifact_path is not None:
+        return _of_run(source.run_id, source.artifact_path, parsed.uri, verify)
+    location = store.get_model_version_download_uri(version.name, version.version)
+    return LocatedModel(local_folder(location), None, _refusal(parsed.uri) if verify else None)
 
 
 def _at(path: Path, uri: str, verify: bool) -> LocatedModel:
@@ -88,7 +112,22 @@ def _at(path: Path, uri: str, verify: bool) -> LocatedModel:
             return _of_run(match[1], match[2].replace("\\", "/").rstrip("/"), uri, verify)
         except SkledgerError:
             pass  # then it is a path where there is nothing
+    if verify:
+        model = _booked_at(str(path.absolute()))
+        if model is not None and DIGESTS_TAG in model.tags:
+            return replace(_verified(model, uri, verify), folder=path)
     return LocatedModel(path, None)
+
+
+def _booked_at(place: str) -> LoggedModel | None:
+    """Return the model that the store in use has booked under the name of a place."""
+    match = _OF_A_MODEL.fullmatch(place)
+    if match is None:
+        return None
+    try:
+        return store_to_read().get_logged_model(match[1])
+    except SkledgerError:  # it is another store's, or nobody's
+        return None
 
 
 def _of_run(run_id: str, name: str, uri: str, verify: bool) -> LocatedModel:
@@ -119,7 +158,7 @@ def _verified(model: LoggedModel, uri: str, verify: bool) -> LocatedModel:
 
 def _refusal(uri: str) -> str:
     return (
-        f"No digest was booked for {uri!r}, so its files cannot be verified; it was logged by "
-        "another tool. Loading it runs the code that its pickle names. If you trust who logged "
-        f"it, write load_model({uri!r}, verify=False)."
+        f"No digest is booked for {uri!r} in the store in use, so its files cannot be verified; "
+        "another tool has logged it, or it is another store's. Loading it runs the code that its "
+        f"pickle names. If you trust who logged it, write load_model({uri!r}, verify=False)."
     )
