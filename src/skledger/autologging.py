@@ -21,7 +21,7 @@ __all__ = ["Config", "autolog", "classes_changed"]
 
 #: Options that take a word besides True and False.
 _WORDS = {"progress": ("auto",), "log_cross_validation": ("folds",)}
-FORMATS = ("cloudpickle", "pickle", "skops")
+FORMATS = ("cloudpickle", "pickle", "skops", "joblib")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,7 @@ class Config:
     extra_tags: Mapping[str, str] = field(default_factory=dict)
     progress: bool | str = "auto"
     log_cross_validation: bool | str = True
+    max_model_size: int | None = None
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -73,15 +74,14 @@ class Config:
                 f"serialization_format is one of {', '.join(map(repr, FORMATS))}, "
                 f"not {self.serialization_format!r}."
             )
+        if self.registered_model_name is not None:
+            from skledger.tracking.registering import check_registered_name
+
+            check_registered_name(self.registered_model_name)
         if not isinstance(self.extra_tags, Mapping):
             raise InvalidParameterError(
                 f"extra_tags is a mapping of names to values, not {self.extra_tags!r}."
             )
-
-    @property
-    def model_format(self) -> str:
-        """How models are stored: skops is taken, and stands for cloudpickle until it is there."""
-        return "cloudpickle" if self.serialization_format == "skops" else self.serialization_format
 
 
 _current = Config(disable=True)
@@ -171,6 +171,7 @@ def autolog(
     extra_tags: Mapping[str, str] | None = None,
     progress: bool | str = "auto",
     log_cross_validation: bool | str = True,
+    max_model_size: int | str | None = None,
     log_traces: bool = True,
     exclude_flavors: Sequence[str] | None = None,
 ) -> _Restore:
@@ -182,9 +183,9 @@ def autolog(
     Parameters
     ----------
     log_input_examples : bool, default=False
-        Taken for compatibility; no example is stored yet.
+        Store the first five rows of the training data with the model, as they were before the fit.
     log_model_signatures : bool, default=True
-        Taken for compatibility; no signature is stored yet.
+        Store what the model takes and gives, inferred from the training data.
     log_models : bool, default=True
         Store the fitted model, so that it loads again.
     log_datasets : bool, default=True
@@ -202,10 +203,11 @@ def autolog(
         candidate is a child run that is written as it comes; 0 books none.
     log_post_training_metrics : bool, default=True
         Taken for compatibility; metrics computed after the fit are not booked yet.
-    serialization_format : {"cloudpickle", "pickle", "skops"}, default="cloudpickle"
-        How models are stored; "skops" is taken, and still stored by cloudpickle.
+    serialization_format : {"cloudpickle", "pickle", "skops", "joblib"}, default="cloudpickle"
+        How models are stored. What skops cannot write is stored by cloudpickle, and one line says
+        so; with ``SKLEDGER_ALLOW_PICKLE=0`` it is not stored.
     registered_model_name : str, optional
-        Taken for compatibility; nothing is registered yet.
+        Register the model of every fit under this name; of a search, the search itself.
     pos_label : object, optional
         The positive class of a binary target; precision, recall and F1 are then its own.
     extra_tags : mapping of str to str, optional
@@ -215,6 +217,9 @@ def autolog(
     log_cross_validation : {"folds"} or bool, default=True
         Book ``cross_validate`` and its kin, each as a run; "folds" makes each fold a child run,
         too. With False nothing of them is booked, nor what they fit.
+    max_model_size : int or str, optional
+        Leave models out that are larger, in bytes or as ``"500 MB"``; the run says so. By default
+        ``SKLEDGER_MAX_MODEL_SIZE`` decides, and without it there is no limit.
     log_traces : bool, default=True
         Taken for compatibility; there are no traces here.
     exclude_flavors : sequence of str, optional
@@ -249,6 +254,7 @@ def autolog(
             extra_tags={} if extra_tags is None else extra_tags,
             progress=progress,
             log_cross_validation=log_cross_validation,
+            max_model_size=_size(max_model_size),
         )
     )
     if switch.enabled:
@@ -259,6 +265,14 @@ def autolog(
             # git takes its time, so it is asked now, in the background.
             look_around()
     return _Restore(before)
+
+
+def _size(given: int | str | None) -> int | None:
+    if given is None:
+        return None
+    from skledger.models.compressing import size_in_bytes
+
+    return size_in_bytes(given, "max_model_size")
 
 
 def _apply(config: Config) -> None:

@@ -60,10 +60,13 @@ class Evaluation:
     pictures : dict of str to dict
         The numbers behind each picture by its name; all of it can be written as JSON. The
         forms are described in :mod:`skledger.capture.pictures`.
+    predicted : object
+        What ``predict`` returned for the data, or would have; None when it was not asked.
     """
 
     metrics: dict[str, float] = field(default_factory=dict)
     pictures: dict[str, dict[str, Any]] = field(default_factory=dict)
+    predicted: Any = None
 
 
 @dataclass(slots=True)
@@ -200,8 +203,11 @@ def _predict(job: _Job, *, one_target: bool) -> Any:
             if one_target and predicts_the_likeliest(job.estimator):
                 job.probabilities = call(job.estimator.predict_proba, job.X)
                 classes = np.asarray(job.estimator.classes_)
-                return target_array(classes.take(np.argmax(job.probabilities, axis=1)))
-            predicted = target_array(call(job.estimator.predict, job.X))
+                likeliest = classes.take(np.argmax(job.probabilities, axis=1))
+                job.result.predicted = likeliest
+                return target_array(likeliest)
+            job.result.predicted = call(job.estimator.predict, job.X)
+            predicted = target_array(job.result.predicted)
     return predicted
 
 

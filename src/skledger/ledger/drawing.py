@@ -72,7 +72,7 @@ def load(model: LoggedModel) -> Any:
     """Return the estimator of a logged model, its files verified."""
     from skledger.models.loading import load_sklearn_model
 
-    digests = json.loads(model.tags[DIGESTS_TAG])
+    digests = json.loads(model.tags[DIGESTS_TAG]) or {}  # none booked is not: any will do
     return load_sklearn_model(local_folder(model.artifact_location), digests=digests)
 
 

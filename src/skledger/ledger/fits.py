@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import logging
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from skledger._guard import contain, failure_text, say, thread
+from skledger._guard import contain, failure_text, thread
 from skledger._writer import Job, writer
 from skledger.capture.candidates import is_search
 from skledger.capture.dataset import DataBefore, before_fit, shape_of
 from skledger.capture.likeness import likeness
 from skledger.capture.params import params_as_text
 from skledger.capture.results import has_candidates
+from skledger.errors import ModelTooLargeError
 from skledger.ledger import drawing
 from skledger.ledger.notes import FitNote, Noted
-from skledger.ledger.place import describe_model, place_for
+from skledger.ledger.place import place_for
 from skledger.ledger.records import (
     PLOTS_FILE,
     Records,
@@ -28,7 +26,6 @@ from skledger.ledger.records import (
 from skledger.ledger.units import Ending
 from skledger.tracking.active_models import remember_model
 from skledger.tracking.entities import LoggedModel, RunInfo, RunStatus
-from skledger.tracking.model_uris import DIGESTS_TAG
 from skledger.tracking.runs import status_after
 
 if TYPE_CHECKING:
@@ -39,8 +36,6 @@ __all__ = ["FitLedger"]
 
 #: Says what of a fit is not booked, and why.
 INCOMPLETE_TAG = "skledger.incomplete"
-
-_hinted: set[str] = set()
 
 
 class FitLedger:
@@ -96,6 +91,10 @@ class FitLedger:
             data = before_fit(call.estimator, raw, call.X, call.y)
         note = self._note(kind, cls.__name__, call, records, parent)
         note.data = data
+        if self.config.log_input_examples and self.config.log_models:
+            from skledger.ledger.fitted_models import example_before
+
+            note.example = example_before(call.X)
         return note
 
     def _note(
@@ -190,6 +189,7 @@ class FitLedger:
             self.write_files(note)
             self.write(note, note.records.status or status_after(call.error), end_time)
         if call.error is None:
+            self.register(note)
             self.draw_later(call.estimator, note)
 
     def collect(self, call: FitCall, note: FitNote, *, pictures: bool = True) -> None:
@@ -219,6 +219,7 @@ class FitLedger:
                 pos_label=self.config.pos_label,
                 pictures=pictures,
             )
+            note.predicted = evaluation.predicted
             records.metrics.update(evaluation.metrics)
             records.pictures.update(evaluation.pictures)
 
@@ -239,23 +240,12 @@ class FitLedger:
             None when it could not be stored.
         """
         with contain(f"the model of {type(estimator).__name__}"):
-            from skledger.models.folder import save_sklearn_model
-            from skledger.tracking.logged_models import put_model_folder
+            from skledger.ledger.fitted_models import say_too_large, store_model
 
-            place, name = note.place, note.place.name_model(name)
-            model_id, location = place.new_model()
-            save = partial(
-                save_sklearn_model,
-                estimator,
-                model_id=model_id,
-                run_id=place.info.run_id,
-                artifact_path=name,
-                serialization_format=self.config.model_format,
-            )
-            saved = put_model_folder(location, save)
-            tags = {DIGESTS_TAG: json.dumps(saved.digests)}
-            _hint_local_modules(saved.local_modules)
-            return describe_model(place, model_id, location, name, note.records, tags)
+            try:
+                return store_model(estimator, note, self.config, name)
+            except ModelTooLargeError as error:
+                say_too_large(estimator, error)
         return None
 
     def write_files(self, note: FitNote) -> None:
@@ -279,6 +269,16 @@ class FitLedger:
         if note.records.model is not None:
             remember_model(note.records.model.model_id)
 
+    def register(self, note: FitNote) -> None:
+        """Register the model of a fit that is no part of another, when that was asked for."""
+        name, model = self.config.registered_model_name, note.records.model
+        if name is None or model is None or note.is_part:
+            return
+        with contain(f"the registration of the model as {name!r}"):
+            from skledger.tracking.registering import register_soon
+
+            register_soon(model, name)
+
     def draw_later(self, estimator: Any, note: FitNote) -> None:
         """Leave the pictures and the diagram to the writer; it holds no data of the user's."""
         shown = None
@@ -300,17 +300,3 @@ def _described(call: FitCall) -> Records:
         }
     )
     return records
-
-
-def _hint_local_modules(modules: tuple[str, ...]) -> None:
-    """Say once that a model needs code that is not in any package."""
-    fresh = [name for name in modules if name not in _hinted]
-    if fresh:
-        _hinted.update(fresh)
-        say(
-            logging.INFO,
-            "skledger: the model needs your own module%s %s to load; keep %s importable",
-            "s" if len(fresh) > 1 else "",
-            ", ".join(fresh),
-            "them" if len(fresh) > 1 else "it",
-        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from skledger.hooks.events import FitCall
     from skledger.ledger.fits import FitLedger
     from skledger.ledger.units import Ending
+    from skledger.models.example import Example
 
 __all__ = ["FitNote", "Noted"]
 
@@ -34,12 +36,21 @@ class FitNote:
     is_part : bool
         Whether the fit is part of another call, whose run is its parent: the model it makes is
         held by the other's, or by nobody.
+    example : Example or None
+        The first rows of the training data as they were.
+    predicted : object
+        What the model predicted for its training data, when that was asked for the metrics.
+    signature : mapping or None
+        What the last model takes and gives; a stream has no data any more when it ends.
     """
 
     place: Place
     records: Records
     data: DataBefore = field(default_factory=lambda: DataBefore(None, None))
     is_part: bool = False
+    example: Example | None = None
+    predicted: Any = None
+    signature: Mapping[str, str | None] | None = None
 
     def begin(self, ledger: FitLedger, call: FitCall) -> None:
         """Prepare to listen to what happens inside the call."""

@@ -139,6 +139,7 @@ class Stream:
             self._book(RunStatus.FINISHED)
             self.state = None
             records.model = self._model
+            self.ledger.register(self.note)
             if self._model is not None and estimator is not None:
                 self.ledger.draw_later(estimator, self.note)
 
