@@ -41,12 +41,17 @@ _AMBIGUOUS_SHOWN = 10
 _SQLITE = re.compile(r"sqlite(?:\+pysqlite)?:///([^?]+)")
 
 
-def why_empty() -> str | None:
+def why_empty(uri: str | None = None) -> str | None:
     """Say why nothing can be booked where the tracking URI points; None when something may be.
 
     A store creates its file and its tables, or its folder, when it is opened; looking shall not.
+
+    Parameters
+    ----------
+    uri : str, optional
+        Another URI than the one in use.
     """
-    uri = get_tracking_uri()
+    uri = uri or get_tracking_uri()
     match = _SQLITE.match(uri)
     if match is None:
         folder = local_path_of(uri)

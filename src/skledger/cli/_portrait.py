@@ -123,16 +123,18 @@ def _sizes(folder: ArtifactStore) -> dict[str, int]:
 
 def load_lines(model: LoggedModel) -> list[str]:
     """Return the lines of Python that load a model, wherever they are run."""
+    from skledger.models.python_model_descriptor import MODEL_FILE
     from skledger.tracking.model_uris import DIGESTS_TAG
 
     # The store's own URI is absolute, so the lines are good in any folder.
     uri = get_store().uri
     # Without digests of ours it needs the reader's word; see `load_model`.
     trust = "" if DIGESTS_TAG in model.tags else ", verify=False"
+    module = "pyfunc" if f'"{MODEL_FILE}"' in model.tags.get(DIGESTS_TAG, "") else "sklearn"
     return [
         "import skledger",
         f'skledger.set_tracking_uri("{uri}")',
-        f'model = skledger.sklearn.load_model("{model.model_uri}"{trust})',
+        f'model = skledger.{module}.load_model("{model.model_uri}"{trust})',
     ]
 
 

@@ -173,8 +173,11 @@ def _sentences(report: CopyReport) -> Iterator[str]:
     if report.dry_run:
         yield f"Would copy {runs} to {report.destination}; {there} Nothing was changed."
         return
+    if report.versions:
+        yield f"Copied {_many(report.versions, 'version')} of registered models."
     if not report.copied:
-        yield f"Copied nothing to {report.destination}; {there}"
+        nothing = "no run" if report.versions else "nothing"
+        yield f"Copied {nothing} to {report.destination}; {there}"
         return
     told = [
         _many(report.params, "param"),
