@@ -12,9 +12,11 @@ from datetime import UTC, datetime
 import fit_cost
 import import_cost
 import many_fits
+import models
 import outage
 import search_cost
 import search_runs
+import serving
 from shared import HERE, load_average, machine, options, progress
 
 HEAD = """\
@@ -30,7 +32,16 @@ def main() -> None:
     """Measure everything, then write."""
     given = options()
     started, load = datetime.now(UTC), load_average()
-    asked = (import_cost, fit_cost, search_cost, many_fits, search_runs, outage)
+    asked = (
+        import_cost,
+        fit_cost,
+        search_cost,
+        many_fits,
+        search_runs,
+        outage,
+        models,
+        serving,
+    )
     parts = [each.measure(given) for each in asked]
     scope = "\n**A quick run, to see that it works: too few repetitions to rely on.**\n"
     head = HEAD.format(
