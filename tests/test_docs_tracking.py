@@ -15,7 +15,7 @@ import skledger
 from skledger.utils import mlflow_tags
 
 ROOT = Path(__file__).parent.parent
-DOCS = ("tracking", "stores", "search")
+DOCS = ("tracking", "stores", "search", "models")
 #: ``expression  # -> value``; a value that goes on over lines has its arrow on the last one.
 ARROW = re.compile(r"\s+# -> (?P<value>.+)$")
 #: Environment variables are upper case, with a prefix of ours or of MLflow's.
@@ -140,13 +140,13 @@ def test_the_documentation_names_nothing_that_is_not_there():
 
 
 def test_every_extra_is_documented():
-    """What can be installed with the package, but for the tests, is in docs/stores.md."""
+    """What can be installed with the package, but for the tests, is in the documents."""
     extras = re.search(
         r"\[project\.optional-dependencies\]\n(.*?)\n\[",
         (ROOT / "pyproject.toml").read_text(encoding="utf-8"),
         re.DOTALL,
     )[1]
-    text = text_of("stores")
+    text = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "docs").glob("*.md"))
     for name in re.findall(r"^(\w+) = ", extras, re.MULTILINE):
         if name != "test":
             assert f"'skledger[{name}]'" in text, name

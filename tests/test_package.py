@@ -76,17 +76,21 @@ PUBLIC = [
     "log_text",
     "models",
     "pyfunc",
+    "register_model",
     "rename_experiment",
     "restore_experiment",
     "restore_run",
     "search_experiments",
     "search_logged_models",
+    "search_model_versions",
+    "search_registered_models",
     "search_runs",
     "set_active_model",
     "set_experiment",
     "set_experiment_tag",
     "set_experiment_tags",
     "set_logged_model_tags",
+    "set_model_version_tag",
     "set_registry_uri",
     "set_system_metrics_node_id",
     "set_system_metrics_samples_before_logging",
@@ -147,11 +151,19 @@ ALLOWED = {
     "_sigterm": ("_guard",),
     "_writer": ("_exit", "_guard"),
     "tracking.entities": ("tracking.html", "tracking.printing", "tracking.states"),
+    "tracking.registry_entities": ("tracking.entities",),
     "tracking.states": (),
     "tracking.filters": ("errors", "tracking.filters"),
     "capture": ("_guard", "errors", "tracking.entities"),
     "types": ("_lazy", "errors"),
-    "stores": ("_exit", "_guard", "errors", "tracking.entities", "tracking.filters"),
+    "stores": (
+        "_exit",
+        "_guard",
+        "errors",
+        "tracking.entities",
+        "tracking.filters",
+        "tracking.registry_entities",
+    ),
     "models": ("_guard", "_lazy", "errors", "stores", "tracking.entities", "types"),
     "tracking": ("_exit", "_guard", "_lazy", "errors", "stores", "models"),
     "hooks": ("_guard", "errors", "capture", "tracking"),
@@ -166,17 +178,26 @@ ALLOWED = {
         "stores",
         "tracking",
     ),
-    "autologging": ("_guard", "errors", "hooks", "ledger.fits", "stores.opening", "tracking"),
+    "autologging": (
+        "_guard",
+        "errors",
+        "hooks",
+        "ledger.fits",
+        "models.compressing",
+        "stores.opening",
+        "tracking",
+    ),
     # MLflow's module names.
     "artifacts": ("tracking",),
     "client": ("tracking",),
     "data": ("_lazy", "tracking"),
-    "entities": ("tracking.entities",),
+    "entities": ("tracking.entities", "tracking.registry_entities"),
     "exceptions": ("errors",),
     "utils": ("_lazy",),
     "sklearn": ("autologging", "errors", "models", "tracking"),
-    "pyfunc": ("autologging", "errors", "models", "tracking", "types"),
-    "cli": ("__init__", "_guard", "errors", "ledger", "models", "stores", "tracking"),
+    "pyfunc": ("_lazy", "autologging", "errors", "models", "tracking", "types"),
+    "server": ("__init__", "_guard", "errors", "models", "types"),
+    "cli": ("__init__", "_guard", "errors", "ledger", "models", "server", "stores", "tracking"),
     "__main__": ("__init__", "cli"),
 }
 
@@ -246,6 +267,7 @@ def test_libraries_stay_in_their_rooms():
         assert "wrapt" not in used or room == "hooks", path
         assert "sqlalchemy" not in used or room == "stores", path
         assert "matplotlib" not in used or room == "capture", path
+        assert "uvicorn" not in used or room == "server", path
         if room in ("stores", "tracking"):
             assert "sklearn" not in used, path
 

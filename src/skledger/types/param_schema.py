@@ -153,9 +153,9 @@ class ParamSchema:
         try:
             described: list[Mapping[str, Any]] = json.loads(json_str)
             return cls([ParamSpec.from_json_dict(**each) for each in described])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             if isinstance(error, InvalidParameterError):
                 raise
             raise InvalidParameterError(
-                f"{json_str!r} lists no params ({type(error).__name__}: {error})."
+                f"{json_str!r:.500} lists no params ({type(error).__name__}: {error})."
             ) from error

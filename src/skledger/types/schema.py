@@ -266,12 +266,12 @@ class Schema:
         """
         try:
             return cls([_spec_from_dict(each) for each in json.loads(json_str)])
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             if isinstance(error, InvalidParameterError):
                 raise
             raise InvalidParameterError(
-                f"{json_str!r} is no schema ({type(error).__name__}: {error}); expected a JSON "
-                'list such as [{"type": "double", "name": "a", "required": true}].'
+                f"{json_str!r:.500} is no schema ({type(error).__name__}: {error}); expected a "
+                'JSON list such as [{"type": "double", "name": "a", "required": true}].'
             ) from error
 
 
