@@ -141,6 +141,7 @@ def test_a_failing_fit_is_the_same(template, args, kwargs):
     for each in (seen, expected):
         if each["error_args"] is not None:
             each["error_args"] = [_without_place(part) for part in each["error_args"]]
+            each["error"] = tuple(_without_place(part) for part in each["error"])
     assert untimed(differences(expected, seen)) == set()
     (run,) = skledger.search_runs(output_format="list")
     assert run.info.status == ("FINISHED" if bare.error is None else "FAILED")
