@@ -91,7 +91,7 @@ def server(name: str, model: Path, workers: int, folder: Path) -> Iterator[int]:
     command += ["--workers", str(workers), "--env-manager", "local"]
     with (folder / f"{name}.log").open("wb") as log:
         process = subprocess.Popen(
-            command, cwd=folder, env=environment(folder), stdout=log, stderr=log
+            command, cwd=folder, env=_environment(folder), stdout=log, stderr=log
         )
         try:
             _wait(port, process, folder / f"{name}.log")
@@ -102,6 +102,12 @@ def server(name: str, model: Path, workers: int, folder: Path) -> Iterator[int]:
                 process.wait(30)
             except subprocess.TimeoutExpired:
                 process.kill()
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    # MLflow calls uvicorn by its name.
+    here = os.path.dirname(sys.executable)
+    return {**environment(folder), "PATH": f"{here}{os.pathsep}{os.environ.get('PATH', '')}"}
 
 
 def _wait(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
