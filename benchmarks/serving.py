@@ -12,6 +12,7 @@ import atexit
 import contextlib
 import importlib.util
 import json
+import os
 import shutil
 import signal
 import socket
@@ -106,7 +107,7 @@ def server(name: str, model: Path, workers: int, folder: Path) -> Iterator[int]:
 
 def _environment(folder: Path) -> dict[str, str]:
     # MLflow calls uvicorn by its name.
-    here = os.path.dirname(sys.executable)
+    here = Path(sys.executable).parent
     return {**environment(folder), "PATH": f"{here}{os.pathsep}{os.environ.get('PATH', '')}"}
 
 
