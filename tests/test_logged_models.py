@@ -8,6 +8,7 @@ import uuid
 
 import pytest
 from _mlflow_server import mlflow_server  # noqa: F401 - a fixture
+from sklearn.linear_model import Ridge
 
 import skledger
 from skledger.entities import LoggedModelOutput, LoggedModelStatus
@@ -345,3 +346,26 @@ def test_a_server_is_asked_for_every_order(mlflow_server, monkeypatch, tmp_path,
     assert names == sorted(names, reverse=order[0].endswith("DESC"))
     (best,) = skledger.search_logged_models(filter_string="metrics.acc > 1", output_format="list")
     assert best.name == "model2"
+
+
+def test_logged_models_print_in_a_few_lines():
+    """Alone, in lists and in notebooks; the digests of their files are for machines."""
+    with skledger.autolog(log_models=True):
+        Ridge().fit([[1.0], [2.0], [4.0]], [1.0, 2.0, 3.0])
+    model = skledger.last_logged_model()
+    assert repr(model).startswith(f"<LoggedModel 'model' model_id='{model.model_id}', training_")
+    assert len(repr(model)) < 300
+    assert str(model).splitlines()[:3] == [
+        "LoggedModel 'model'",
+        f"  model_uri    models:/{model.model_id}",
+        "  status       READY",
+    ]
+    found = skledger.search_logged_models(output_format="list")
+    assert repr(found).splitlines()[0].split() == [
+        "name",
+        "status",
+        "created",
+        "metrics",
+        "model_id",
+    ]
+    assert "skledger.digests" not in repr(model) + str(model) + repr(found) + model._repr_html_()

@@ -258,8 +258,8 @@ class Run(_Printed):
         return hash(self.info.run_id)
 
 
-@dataclass(frozen=True)
-class LoggedModel(_Entity):
+@dataclass(frozen=True, repr=False)
+class LoggedModel(_Printed):
     """A model with a life of its own: where its folder is and which run made it."""
 
     model_id: str

@@ -1,6 +1,7 @@
 """What is booked as text: a line each inside lists, a block alone, a table for a list.
 
-Experiments and runs are here, registered models in `skledger.tracking.printing_registry`.
+Experiments and runs are here, registered models in `skledger.tracking.printing_registry`, logged
+models in `skledger.tracking.printing_models`.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ __all__ = [
     "own_tags",
     "shown_tags",
     "some",
+    "telling_first",
     "title_of",
 ]
 
@@ -91,10 +93,12 @@ def own_tags(tags: Mapping[str, str]) -> dict[str, str]:
     return {k: v for k, v in tags.items() if not k.startswith(("mlflow.", "skledger."))}
 
 
-def _registry(entity: object) -> ModuleType | None:
-    """Return what prints an entity of the registry; None for any other."""
-    from skledger.tracking import printing_registry
+def _elsewhere(entity: object) -> ModuleType | None:
+    """Return what prints a model, logged or registered; None for what is printed here."""
+    from skledger.tracking import printing_models, printing_registry
 
+    if printing_models.is_logged_model(entity):
+        return printing_models
     return printing_registry if printing_registry.is_of_registry(entity) else None
 
 
@@ -107,15 +111,15 @@ def title_of(entity: Any) -> str:
     """Return what an entity is, with its name."""
     if is_run(entity):
         return f"Run {one_line(entity.info.run_name)!r}"
-    if (registry := _registry(entity)) is not None:
-        return str(registry.title(entity))
+    if (other := _elsewhere(entity)) is not None:
+        return str(other.title(entity))
     return f"Experiment {one_line(entity.name)!r}"
 
 
 def in_a_line(entity: Any) -> str:
     """Return an entity in one line."""
-    if (registry := _registry(entity)) is not None:
-        return str(registry.in_one_line(entity))
+    if (other := _elsewhere(entity)) is not None:
+        return str(other.in_one_line(entity))
     if not is_run(entity):
         tags = some(own_tags(entity.tags), MAX_IN_LINE)
         deleted = "" if entity.lifecycle_stage == "active" else ", deleted"
@@ -126,7 +130,7 @@ def in_a_line(entity: Any) -> str:
     if info.lifecycle_stage != "active":
         parts.append(info.lifecycle_stage)
     if entity.data.metrics:
-        parts.append(some(_telling_first(entity.data.metrics), MAX_IN_LINE))
+        parts.append(some(telling_first(entity.data.metrics), MAX_IN_LINE))
     if entity.data.params:
         parts.append(f"{len(entity.data.params)} params")
     return f"<{title_of(entity)} {', '.join(parts)}>"
@@ -135,8 +139,8 @@ def in_a_line(entity: Any) -> str:
 def facts_of(entity: Any) -> list[tuple[str, str]]:
     """Return what a block says of an entity: labels and texts, none empty."""
     facts = _facts_of_run(entity) if is_run(entity) else _facts_of_experiment(entity)
-    if (registry := _registry(entity)) is not None:
-        facts = registry.facts(entity)
+    if (other := _elsewhere(entity)) is not None:
+        facts = other.facts(entity)
     return [(label, text) for label, text in facts if text]
 
 
@@ -155,7 +159,7 @@ def _facts_of_run(run: Any) -> Iterable[tuple[str, str]]:
     yield "experiment_id", info.experiment_id
     yield "status", info.status + ("" if info.lifecycle_stage == "active" else ", deleted")
     yield "started", moment(info.start_time) + (f", took {took}" if took else "")
-    yield _counted("metrics", data.metrics), some(_telling_first(data.metrics), MAX_IN_BLOCK)
+    yield _counted("metrics", data.metrics), some(telling_first(data.metrics), MAX_IN_BLOCK)
     yield _counted("params", data.params), some(data.params, MAX_IN_BLOCK)
     yield from shown_tags(data.tags)
     names = [one_line(each.dataset.name) for each in run.inputs.dataset_inputs]
@@ -184,8 +188,8 @@ def in_a_block(entity: Any) -> str:
 
 def columns_of(entities: Sequence[Any]) -> tuple[list[str], list[list[str]]]:
     """Return the heads and the rows of a table of entities of one kind."""
-    if (registry := _registry(entities[0])) is not None:
-        heads, rows = registry.columns(entities)
+    if (other := _elsewhere(entities[0])) is not None:
+        heads, rows = other.columns(entities)
         return heads, rows
     if not is_run(entities[0]):
         return ["id", "name", "stage", "created", "tags"], [
@@ -218,16 +222,17 @@ def _is_a_count(key: str) -> bool:
     return key in ("fit_seconds", "n_samples", "n_features") or key.endswith("_time")
 
 
-def _telling_first(metrics: Mapping[str, float]) -> dict[str, float]:
+def telling_first(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return metrics with those first that tell how good, not how much."""
     return dict(sorted(metrics.items(), key=lambda item: _is_a_count(item[0])))
 
 
 def are_printed(entities: Sequence[object]) -> bool:
     """Whether a list holds only entities of one kind that prints as a table."""
-    from skledger.tracking.entities import Experiment, Run
+    from skledger.tracking.entities import Experiment, LoggedModel, Run
     from skledger.tracking.registry_entities import ModelVersion, RegisteredModel
 
-    kinds = (Run, Experiment, RegisteredModel, ModelVersion)
+    kinds = (Run, Experiment, LoggedModel, RegisteredModel, ModelVersion)
     return bool(entities) and any(
         all(isinstance(each, kind) for each in entities) for kind in kinds
     )
