@@ -94,8 +94,11 @@ def read_csv_chunks(
         # Without a size pandas reads everything, and makes no part of a file without rows.
         whole = {} if rows is None else {"chunksize": rows}
         parsed = _parse(stream, inputs, encoding, names, **whole)
+        is_checked = False
         for part in [parsed] if rows is None else parsed:
-            _check_ends(part, stream, start, encoding)
+            if not is_checked and len(part.columns) and bool(part.iloc[:, -1].isna().any()):
+                _check_ends(stream, start, encoding)
+                is_checked = True
             yield at, _fitted(part, inputs)
             at += len(part)
     except InvalidParameterError:
@@ -130,10 +133,12 @@ def _lines(stream: IO[bytes], encoding: str) -> Iterator[list[str]]:
         text.detach()
 
 
-def _check_ends(part: pd.DataFrame, stream: IO[bytes], start: int, encoding: str) -> None:
-    """Raise for a line that ends too early: pandas takes what it lacks for missing values."""
-    if not len(part.columns) or not bool(part.iloc[:, -1].isna().any()):
-        return
+def _check_ends(stream: IO[bytes], start: int, encoding: str) -> None:
+    """Raise for a line that ends too early: pandas takes what it lacks for missing values.
+
+    All of the file is looked at, once, when a value of the last column is missing: so is that of
+    every such line.
+    """
     here = stream.tell()
     stream.seek(start)
     lines = _lines(stream, encoding)
