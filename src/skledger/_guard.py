@@ -191,12 +191,15 @@ class _Thread(threading.local):
         Where the call is booked, for what the user logs inside it.
     births : int
         Estimator classes being created in this thread.
+    asking : bool
+        Whether a fitted estimator or a metric is being asked: what they ask in turn is their part.
     """
 
     depth: int = 0
     failures: list[str] | None = None
     muted: bool = False
     births: int = 0
+    asking: bool = False
     warned: list[Any] | None = None
     place: Any = None
     tasks: Any = None

@@ -1,28 +1,21 @@
-"""``fit`` and its kin, of every ``BaseEstimator``, whenever its class is born.
-
-Classes that exist are found by walking ``__subclasses__()``; classes that come later are met in
-``__init_subclass__``, after scikit-learn's own (which wraps ``fit_transform`` for ``set_output``
-and reads signatures for metadata routing). So xgboost, lightgbm, imbalanced-learn and the user's
-own classes are covered, and nothing is imported to find them.
-"""
+"""``fit`` and its kin, of every ``BaseEstimator``, whenever its class is born (`classes`)."""
 
 from __future__ import annotations
 
 import functools
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
-from weakref import WeakKeyDictionary, WeakSet
-
-import wrapt
+from weakref import WeakKeyDictionary
 
 from skledger._guard import contain, muted, switch, thread
+from skledger.hooks import classes
+from skledger.hooks.callers import user_name
 from skledger.hooks.events import FitCall, Listener, bind_data
 from skledger.hooks.frames_importlib_bootstrap import around_call
 from skledger.hooks.patching import PatchSet
 
-__all__ = ["METHODS", "has_classes_by_value", "patch", "patch_again", "unpatch"]
+__all__ = ["METHODS", "only_prepares", "patch", "unpatch"]
 
 #: The methods that train an estimator.
 METHODS = ("fit", "fit_transform", "fit_predict", "partial_fit")
@@ -40,15 +33,9 @@ PREPARING_MODULES = (
     "sklearn.compose._column_transformer",
 )
 
-#: Classes that are pickled by value: an estimator of theirs that comes out of a pickle brings the
-#: methods along, and cloudpickle puts them in the place of ours.
-_by_value: WeakSet[type] = WeakSet()
-
 _patches = PatchSet()
-_births = PatchSet()
 _listener: Listener | None = None
 _prepares: WeakKeyDictionary[type, bool] = WeakKeyDictionary()
-_waiting = False
 
 
 def patch(listener: Listener) -> None:
@@ -56,79 +43,22 @@ def patch(listener: Listener) -> None:
 
     Calling it again only changes the listener, and meets classes that were born unseen.
     """
-    global _listener, _waiting
+    global _listener
     _listener = listener
-    if "sklearn.base" in sys.modules:
-        _patch_all()
-    elif not _waiting:
-        _waiting = True
-        wrapt.register_post_import_hook(_when_imported, "sklearn.base")
+    classes.watch(_patch_class)
 
 
 def unpatch() -> None:
     """Give every class its own methods back."""
     global _listener
     _listener = None
-    _births.unwrap()
+    classes.unwatch(_patch_class)
     _patches.unwrap()
     _prepares.clear()
-    _by_value.clear()
-
-
-def has_classes_by_value() -> bool:
-    """Tell whether there are classes that a pickle may change."""
-    return bool(_by_value)
-
-
-def patch_again() -> None:
-    """Wrap what unpickling has put in the place of our wrappers."""
-    if _listener is not None:
-        for cls in list(_by_value):
-            _patch_class(cls)
-
-
-def _when_imported(module: Any) -> None:
-    global _waiting
-    _waiting = False
-    if _listener is not None:
-        with contain("any fit (scikit-learn could not be hooked)"):
-            _patch_all()
-
-
-def _patch_all() -> None:
-    from sklearn.base import BaseEstimator, ClusterMixin, OutlierMixin, TransformerMixin
-
-    for owner in _owners_of_birth(BaseEstimator, TransformerMixin):
-        _births.wrap(owner, "__init_subclass__", _wrap_birth)
-    for mixin in (TransformerMixin, ClusterMixin, OutlierMixin):
-        _patch_class(mixin)
-    for cls in _all_subclasses(BaseEstimator):
-        _patch_class(cls)
-
-
-def _owners_of_birth(*roots: type) -> Iterator[type]:
-    """Yield the classes whose ``__init_subclass__`` runs when an estimator class is born."""
-    for root in roots:
-        for cls in root.__mro__[:-1]:
-            if "__init_subclass__" in vars(cls):
-                yield cls
-
-
-def _all_subclasses(root: type) -> Iterator[type]:
-    seen: set[type] = set()
-    stack: list[type] = root.__subclasses__()
-    while stack:
-        cls = stack.pop()
-        if cls not in seen:
-            seen.add(cls)
-            stack.extend(cls.__subclasses__())
-            yield cls
 
 
 def _patch_class(cls: type) -> None:
     """Wrap the training methods that a class, or a mixin it is made of, writes itself."""
-    if cls.__module__ == "__main__" or "<locals>" in cls.__qualname__:
-        _by_value.add(cls)
     for owner in cls.__mro__[:-1]:
         enabled = _is_outermost_or_nested if _is_search(owner) else _is_outermost
         for name, wrapper in _WRAPPERS.items():
@@ -141,27 +71,6 @@ def _is_search(cls: type) -> bool:
     """Tell whether a class is one of scikit-learn's searches, or derived from one."""
     name = "sklearn.model_selection._search", "BaseSearchCV"
     return any((each.__module__, each.__name__) == name for each in cls.__mro__)
-
-
-def _wrap_birth(
-    wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
-    """After scikit-learn has set up a new class, wrap its methods.
-
-    Two of scikit-learn's ``__init_subclass__`` call each other; only the outer one may patch,
-    or ``set_output`` would wrap our wrapper and keep it for ever.
-    """
-    thread.births += 1
-    try:
-        result = wrapped(*args, **kwargs)
-    finally:
-        thread.births -= 1
-    if thread.births == 0 and _listener is not None and isinstance(instance, type):
-        from sklearn.base import BaseEstimator
-
-        if issubclass(instance, BaseEstimator):
-            _patch_class(instance)
-    return result
 
 
 def _is_outermost() -> bool:
@@ -206,6 +115,7 @@ class _Notes:
                 started=time.time_ns() // 1_000_000,
                 listener=listener,
                 outer=thread.nest,
+                data_name=None if X is None else user_name(X),
             )
             call.note = listener.fit_started(call)
             return None if call.note is None else call

@@ -8,9 +8,20 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
+from skledger.capture.sources import UNKNOWN_DATASET, Source
 from skledger.capture.warned import RaisedWarning
 
-__all__ = ["FitCall", "Listener", "Task", "TaskListener", "bind_data"]
+__all__ = [
+    "UNKNOWN_DATASET",
+    "FitCall",
+    "Listener",
+    "Measured",
+    "Source",
+    "Task",
+    "TaskListener",
+    "bind_data",
+    "parameter_names",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +112,8 @@ class FitCall:
         What the call returned.
     arguments : dict
         Of a cross-validation all arguments by name, defaults included.
+    data_name : str or None
+        What the user calls `X`.
     """
 
     estimator: Any
@@ -120,6 +133,42 @@ class FitCall:
     place: Any = None
     result: Any = None
     arguments: dict[str, Any] = field(default_factory=dict)
+    data_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One outermost call of a function of ``sklearn.metrics``, or of ``score``, that returned.
+
+    Parameters
+    ----------
+    function : str
+        Its name; ``score`` of a method.
+    estimator : BaseEstimator or None
+        Whose ``score`` it was.
+    arguments : dict
+        What was given, by the names of the parameters; defaults are not in it.
+    names : dict
+        The user's variable behind an argument, where there is one.
+    value : object
+        What was returned: the user's own object. It is neither changed nor kept.
+    source : Source or None
+        The prediction that was measured; None when it is nobody's, or nobody knows whose.
+    how : str
+        How it was found: ``identity``, ``view``, ``memory``, ``values``, ``score``, ``active run``
+        (there is none, and a run is open), ``ambiguous`` or ``none``.
+    rows : object
+        The data of a ``score``.
+    """
+
+    function: str
+    estimator: Any | None
+    arguments: dict[str, Any]
+    names: dict[str, str]
+    value: Any
+    source: Source | None
+    how: str
+    rows: Any = None
 
 
 class Listener(Protocol):
@@ -141,12 +190,23 @@ class Listener(Protocol):
         """Take note after the cross-validation, whether it returned or raised."""
         ...
 
+    def run_of(self, estimator: Any) -> str | None:
+        """Return the run that an estimator's fit is booked in; a look-up, for each prediction."""
+        ...
+
+    def measured(self, event: Measured) -> None:
+        """Take what a metric or a score gave.
+
+        What measures no model's prediction, while no run is open, is not told.
+        """
+        ...
+
 
 # By function, not by its code: all functions that one decorator wraps share their code.
 _parameters: WeakKeyDictionary[Callable[..., Any], tuple[str, ...]] = WeakKeyDictionary()
 
 
-def _parameter_names(function: Callable[..., Any]) -> tuple[str, ...]:
+def parameter_names(function: Callable[..., Any]) -> tuple[str, ...]:
     """Return the names of the positional parameters after ``self``, once per function."""
     # Bound to an instance, or (through the class) with the instance already taken off by wrapt.
     plain: Any = getattr(function, "__func__", None) or getattr(function, "__wrapped__", function)
@@ -185,7 +245,7 @@ def bind_data(
     tuple
         ``(X, y, sample_weight)``; None for what was not passed.
     """
-    names = _parameter_names(function) or ("X", "y")
+    names = parameter_names(function) or ("X", "y")
     given = dict(zip(names, args, strict=False))
     given.update(kwargs)
     X = given.get("X", given.get(names[0]))

@@ -20,7 +20,7 @@ from skledger._guard import log_failures, switch, thread
 from skledger.hooks.events import FitCall
 from skledger.hooks.tasks import FITTED, Round
 
-__all__ = ["LocalTask", "around_call", "carried", "is_own_frame"]
+__all__ = ["LocalTask", "around_call", "around_question", "carried", "is_own_frame"]
 
 
 def is_own_frame(code: CodeType) -> bool:
@@ -99,6 +99,31 @@ def around_call(
         if outermost:
             switch.fit_ended()
             log_failures(failures)
+
+
+def around_question(
+    told: Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any], Any], None],
+    wrapped: Callable[..., Any],
+    instance: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Any:
+    """Call the original, then tell what it returned; what it asks inside is nobody's business.
+
+    Parameters
+    ----------
+    told : callable
+        ``told(wrapped, instance, args, kwargs, value)``; it raises no `Exception`.
+    wrapped, instance, args, kwargs
+        The call, as wrapt gives it.
+    """
+    thread.asking = True
+    try:
+        value = wrapped(*args, **kwargs)
+    finally:
+        thread.asking = False
+    told(wrapped, instance, args, kwargs, value)
+    return value
 
 
 def call_parallel(

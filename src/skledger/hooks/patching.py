@@ -108,6 +108,7 @@ class PatchSet:
         if type(original) is BoundPatch:
             # Somebody kept what he had looked up on the class, and put it back or into another.
             original = original.__wrapped__
+        _take_out(original)
         if is_patched(original) or not _is_method(original):
             return
         patch = Patch(original, wrapper, enabled)
@@ -133,6 +134,16 @@ class PatchSet:
                     wrapt.unwrap_object(owner, name, patch, missing_ok=True)
             except Exception as error:  # noqa: BLE001 - whatever stands above us is not ours
                 logger.debug("%r.%s stays wrapped, passive: %s", owner, name, error)
+
+
+def _take_out(attribute: Any) -> None:
+    """Give a descriptor that was made of a patched method the method itself.
+
+    ``available_if(check)(Mixin.predict_proba)`` in the body of a class keeps what it looks up.
+    """
+    function = getattr(attribute, "fn", None)
+    if type(function) is BoundPatch:
+        attribute.fn = attribute.__wrapped__ = function.__wrapped__
 
 
 def _is_method(attribute: Any) -> bool:

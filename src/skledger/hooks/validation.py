@@ -1,9 +1,4 @@
-"""The functions of ``sklearn.model_selection`` that cross-validate.
-
-People import them before or after ``autolog()``, so replacing an attribute of a module is not
-enough. scikit-learn's ``validate_params`` makes each of them a wrapper that keeps the function it
-wraps in a cell of its closure. We put ours into that cell: whoever holds the wrapper, calls us.
-"""
+"""The functions of ``sklearn.model_selection`` that cross-validate, hooked in a cell (`cells`)."""
 
 from __future__ import annotations
 
@@ -12,15 +7,15 @@ import inspect
 import sys
 import time
 from collections.abc import Callable
-from types import CellType, FunctionType
 from typing import Any
 
 import wrapt
 
 from skledger._guard import contain, muted, switch, thread
+from skledger.hooks.callers import user_name
+from skledger.hooks.cells import FunctionPatches
 from skledger.hooks.events import FitCall, Listener
 from skledger.hooks.frames_importlib_bootstrap import around_call
-from skledger.hooks.patching import Patch, PatchSet
 
 __all__ = ["FUNCTIONS", "patch", "unpatch"]
 
@@ -35,8 +30,7 @@ FUNCTIONS = (
 )
 MODULE = "sklearn.model_selection._validation"
 
-_patches = PatchSet()
-_cells: list[tuple[CellType, Patch]] = []
+_functions = FunctionPatches()
 _listener: Listener | None = None
 _waiting = False
 
@@ -56,12 +50,7 @@ def unpatch() -> None:
     """Give every function back."""
     global _listener
     _listener = None
-    while _cells:
-        cell, patch = _cells.pop()
-        # What somebody else has put there since stays; ours below it is passive.
-        if cell.cell_contents is patch:
-            cell.cell_contents = patch.__wrapped__
-    _patches.unwrap()
+    _functions.unwrap()
 
 
 def _when_imported(module: Any) -> None:
@@ -73,31 +62,13 @@ def _when_imported(module: Any) -> None:
 
 
 def _patch_all(module: Any) -> None:
-    if _cells:
+    if _functions:
         return
     for name in FUNCTIONS:
-        function = vars(module).get(name)
         with contain(f"{name} (it could not be hooked)"):
-            cell = _cell_of(function)
             wrapper = functools.partial(around_call, name, _Notes())
-            if cell is None:  # another scikit-learn: those who import it from now on
-                for owner in (module, sys.modules.get("sklearn.model_selection")):
-                    if owner is not None and name in vars(owner):
-                        _patches.wrap(owner, name, wrapper, _is_outermost)
-                continue
-            cell.cell_contents = Patch(cell.cell_contents, wrapper, _is_outermost)
-            _cells.append((cell, cell.cell_contents))
-
-
-def _cell_of(function: Any) -> CellType | None:
-    """Return the cell in which a decorated function keeps what it decorates."""
-    original = getattr(function, "__wrapped__", None)
-    if not isinstance(function, FunctionType) or original is None:
-        return None
-    for cell in function.__closure__ or ():
-        if cell.cell_contents is original:
-            return cell
-    return None
+            owners = (module, sys.modules.get("sklearn.model_selection"))
+            _functions.wrap(vars(module).get(name), wrapper, _is_outermost, owners)
 
 
 def _is_outermost() -> bool:
@@ -142,6 +113,7 @@ class _Notes:
                 started=time.time_ns() // 1_000_000,
                 listener=listener,
                 arguments=given,
+                data_name=user_name(given.get("X")),
             )
             call.note = listener.validation_started(call)
             return None if call.note is None else call

@@ -17,7 +17,7 @@ from typing import Any
 import wrapt
 
 from skledger._guard import contain, switch, thread
-from skledger.hooks.estimators import has_classes_by_value, patch_again
+from skledger.hooks import classes
 from skledger.hooks.frames_importlib_bootstrap import call_parallel, call_submit, call_task
 from skledger.hooks.patching import PatchSet
 
@@ -53,7 +53,7 @@ def _when_imported(module: Any) -> None:
     global _waiting
     _waiting = False
     if _wanted:
-        around = functools.partial(call_parallel, patch_again)
+        around = functools.partial(call_parallel, classes.visit_again)
         _patches.wrap(module.Parallel, "__call__", around, _concerns_us)
         wrapt.register_post_import_hook(_when_sklearn_imported, "sklearn.utils.parallel")
 
@@ -72,7 +72,7 @@ def _is_outside() -> bool:
 
 def _concerns_us() -> bool:
     """Tell whether a call sends parts of a fit, or may bring classes of the user's back."""
-    return switch.enabled and (thread.depth > 0 or has_classes_by_value())
+    return switch.enabled and (thread.depth > 0 or classes.has_by_value())
 
 
 def _is_inside() -> bool:
