@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from skledger.stores.sql_statements import statements
 
-__all__ = ["Row", "Rows", "in_chunks", "send"]
+__all__ = ["Row", "Rows", "find", "in_chunks", "send"]
 
 #: Rows that one INSERT takes, unless the engine says otherwise by the option ``skledger_rows``.
 #: Each statement gives other threads a turn, and waits for its own; the longest row has ten
@@ -38,6 +38,22 @@ class Rows(dict[str, list[Row]]):
 def in_chunks(items: Sequence[str]) -> Iterable[Sequence[str]]:
     """Cut a sequence so that each piece fits one statement."""
     return (items[at : at + CHUNK] for at in range(0, len(items), CHUNK))
+
+
+def find(connection: Connection, name: str, values: Row) -> str | None:
+    """Return the one value that a statement finds, by the driver's own cursor, too."""
+    dialect = connection.dialect
+    driver_error = dialect.loaded_dbapi.Error
+    statement = statements(dialect)[name]
+    cursor = connection.connection.cursor()
+    try:
+        dialect.do_execute(cursor, statement, values)
+        found = cursor.fetchone()
+    except driver_error as error:
+        raise DBAPIError.instance(statement, None, error, driver_error, dialect=dialect) from error
+    finally:
+        cursor.close()
+    return None if found is None else str(found[0])
 
 
 def send(connection: Connection, rows: Rows) -> None:

@@ -19,8 +19,7 @@ from skledger.errors import NotFoundError, ParamConflictError
 from skledger.stores import tables
 from skledger.stores.sql_models import add_models
 from skledger.stores.sql_numbers import encode_number
-from skledger.stores.sql_rows import Row, Rows, in_chunks, send
-from skledger.stores.sql_statements import statements
+from skledger.stores.sql_rows import Row, Rows, find, in_chunks, send
 from skledger.tracking.entities import (
     Dataset,
     LifecycleStage,
@@ -246,7 +245,9 @@ def _add_inputs(
 ) -> None:
     """Append the data sets, each described once per experiment, and their links."""
     identifiers: dict[Row, str] = {}
-    links: dict[tuple[str, str], str | None] = {}
+    links: dict[tuple[str, str], str] = {}
+    known_links: set[str] = set()
+    tags: dict[tuple[str, str], str] = {}
     for change in changes:
         batch = batches[change.run_id]
         for item in change.inputs:
@@ -262,17 +263,20 @@ def _add_inputs(
                 links[link] = known or uuid.uuid4().hex
                 if known is None:
                     rows["input"].append((links[link], "DATASET", dataset_id, "RUN", change.run_id))
+                else:
+                    known_links.add(known)
             for tag in item.tags:
-                rows["delete input tag"].append((links[link], tag.key))
-                rows["input tag"].append((links[link], tag.key, tag.value))
+                tags[links[link], tag.key] = tag.value
+    if tags:
+        # A link that is made here has no tags that would be in the way.
+        rows["delete input tag"].extend(key for key in tags if key[0] in known_links)
+        rows["input tag"].extend((*key, value) for key, value in tags.items())
 
 
 def _find_dataset(connection: Connection, rows: Rows, place: Row, dataset: Dataset) -> str:
-    found = connection.exec_driver_sql(
-        statements(connection.dialect)["find dataset"], place
-    ).scalar()
+    found = find(connection, "find dataset", place)
     if found is not None:
-        return str(found)
+        return found
     dataset_id = uuid.uuid4().hex
     rows["dataset"].append(
         (
@@ -288,9 +292,7 @@ def _find_dataset(connection: Connection, rows: Rows, place: Row, dataset: Datas
 
 
 def _find_link(connection: Connection, link: tuple[str, str]) -> str | None:
-    query = statements(connection.dialect)["find link"]
-    found = connection.exec_driver_sql(query, ("DATASET", link[0], "RUN", link[1])).scalar()
-    return None if found is None else str(found)
+    return find(connection, "find link", ("DATASET", link[0], "RUN", link[1]))
 
 
 def _deleted_time(stage: str) -> int | None:
