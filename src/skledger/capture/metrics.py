@@ -1,8 +1,9 @@
 """Training metrics and the numbers behind training pictures, from one pass over the data.
 
 ``evaluate`` calls the fitted estimator's ``predict`` once and its ``predict_proba`` once, and
-computes everything from what they give. The metrics are those scikit-learn's functions give;
-where scikit-learn cannot compute one (a class is missing, say), it is left out.
+computes everything from what they give. Where a budget says so, a few rows are predicted before,
+and a sample of the rows is all that is looked at. The metrics are those scikit-learn's functions
+give; where scikit-learn cannot compute one (a class is missing, say), it is left out.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from skledger._guard import contain
 from skledger.capture import pictures as behind
+from skledger.capture.budget import Budget, rows_of
 from skledger.capture.curves import Ranking, one_vs_one_area, rank, roc_area
 from skledger.capture.metrics_classifier import (
     class_metrics,
@@ -62,11 +64,14 @@ class Evaluation:
         forms are described in :mod:`skledger.capture.pictures`.
     predicted : object
         What ``predict`` returned for the data, or would have; None when it was not asked.
+    sampled_rows : int or None
+        How many rows were looked at, when it was not all of them.
     """
 
     metrics: dict[str, float] = field(default_factory=dict)
     pictures: dict[str, dict[str, Any]] = field(default_factory=dict)
     predicted: Any = None
+    sampled_rows: int | None = None
 
 
 @dataclass(slots=True)
@@ -105,6 +110,7 @@ def evaluate(
     prefix: str = "training_",
     score_accepts_weight: bool | None = None,
     pictures: bool = True,
+    budget: Budget | None = None,
 ) -> Evaluation:
     """Evaluate a fitted estimator on the data it was trained on.
 
@@ -129,6 +135,8 @@ def evaluate(
         have a parameter ``sample_weight``.
     pictures : bool, default=True
         Whether to give the numbers behind pictures, too.
+    budget : Budget, optional
+        What the predictions may cost; without one all rows are predicted.
 
     Returns
     -------
@@ -141,16 +149,26 @@ def evaluate(
         return job.result
     # NumPy's floating point warnings of what we compute are nobody's business.
     with np.errstate(all="ignore"), same_random_state(estimator):
-        _evaluate(job, sample_weight, pos_label, score_accepts_weight)
+        _evaluate(job, sample_weight, pos_label, score_accepts_weight, budget)
         if pictures:
             with contain("the features' importances"):
                 job.result.pictures.update(feature_pictures(estimator))
     return job.result
 
 
-def _evaluate(job: _Job, sample_weight: Any, pos_label: Any, accepts: bool | None) -> None:
+def _evaluate(
+    job: _Job, sample_weight: Any, pos_label: Any, accepts: bool | None, budget: Budget | None
+) -> None:
     """Book the metrics of any estimator, and the pictures of its predictions."""
     kind = _kind(job.estimator)
+    if budget is not None:
+        with contain("the cost of the training metrics"):
+            few = budget.sample(estimator=job.estimator, kind=kind, X=job.X, y=job.y)
+            if few is not None:
+                job.X, job.y, rows = few
+                job.result.sampled_rows = len(rows)
+                if np.ndim(sample_weight):
+                    sample_weight = rows_of(np.asarray(sample_weight), rows)
     if kind in _SCORED_BY:
         y_true = None
         with contain("the training metrics"):
