@@ -17,6 +17,7 @@ PUBLIC = [
     "ActiveRun",
     "MlflowClient",
     "MlflowException",
+    "RunCallback",
     "SkledgerError",
     "TrackingClient",
     "__version__",
@@ -75,6 +76,7 @@ PUBLIC = [
     "log_table",
     "log_text",
     "models",
+    "name_data",
     "pyfunc",
     "register_model",
     "rename_experiment",
@@ -180,6 +182,7 @@ ALLOWED = {
     ),
     "autologging": (
         "_guard",
+        "capture.checks",
         "errors",
         "hooks",
         "ledger.fits",

@@ -24,6 +24,7 @@ _HOMES = {
     "ActiveRun": "tracking.runs",
     "MlflowClient": "tracking.client",
     "MlflowException": "exceptions",
+    "RunCallback": "ledger.callbacks",
     "SkledgerError": "errors",
     "TrackingClient": "tracking.client",
     "active_run": "tracking.runs",
@@ -76,6 +77,7 @@ _HOMES = {
     "log_stream": "tracking.files",
     "log_table": "tracking.files",
     "log_text": "tracking.files",
+    "name_data": "capture.named_data",
     "register_model": "tracking.fluent_registry",
     "rename_experiment": "tracking.fluent",
     "restore_experiment": "tracking.fluent",
@@ -121,6 +123,7 @@ __all__ = [
     "ActiveRun",
     "MlflowClient",
     "MlflowException",
+    "RunCallback",
     "SkledgerError",
     "TrackingClient",
     "__version__",
@@ -179,6 +182,7 @@ __all__ = [
     "log_table",
     "log_text",
     "models",
+    "name_data",
     "pyfunc",
     "register_model",
     "rename_experiment",
@@ -227,11 +231,17 @@ if TYPE_CHECKING:
     from skledger.autologging import (
         autolog,
     )
+    from skledger.capture.named_data import (
+        name_data,
+    )
     from skledger.errors import (
         SkledgerError,
     )
     from skledger.exceptions import (
         MlflowException,
+    )
+    from skledger.ledger.callbacks import (
+        RunCallback,
     )
     from skledger.ledger.flushing import (
         flush,

@@ -15,9 +15,10 @@ from skledger._guard import contain
 
 __all__ = ["at_exit"]
 
-#: Streams of ``partial_fit`` end first, then runs that were left open; then the pictures are drawn;
-#: what git was asked is waited for briefly; then the stores close, when nobody writes any more.
-ORDER = ("streams", "runs", "pictures", "git", "stores")
+#: Streams of ``partial_fit`` end first; what was measured is written; then the runs end that were
+#: left open; then the pictures are drawn; what git was asked is waited for briefly; then the
+#: stores close, when nobody writes any more.
+ORDER = ("streams", "measured", "runs", "pictures", "git", "stores")
 
 _handlers: dict[str, Callable[[], None]] = {}
 
@@ -27,7 +28,7 @@ def at_exit(stage: str, handler: Callable[[], None]) -> None:
 
     Parameters
     ----------
-    stage : {"streams", "runs", "pictures", "git", "stores"}
+    stage : {"streams", "measured", "runs", "pictures", "git", "stores"}
         Its place; there is one handler a stage.
     handler : callable
         Takes no arguments; what it raises is contained.

@@ -14,14 +14,31 @@ from skledger._guard import contain, logger, switch
 from skledger.errors import InvalidParameterError
 
 if TYPE_CHECKING:
-    from skledger.hooks.events import FitCall
+    from skledger.hooks.events import FitCall, Measured
     from skledger.ledger.fits import FitLedger
 
-__all__ = ["Config", "autolog", "classes_changed"]
+__all__ = ["Config", "autolog", "classes_changed", "model_loaded"]
 
 #: Options that take a word besides True and False.
-_WORDS = {"progress": ("auto",), "log_cross_validation": ("folds",)}
+_WORDS = {
+    "progress": ("auto",),
+    "log_cross_validation": ("folds",),
+    "training_metrics": ("auto", "full", "sampled"),
+}
 FORMATS = ("cloudpickle", "pickle", "skops", "joblib")
+
+
+def _check_names(given: Any) -> None:
+    """Refuse a choice of checks with a name that is none."""
+    if isinstance(given, bool) or given == ():
+        return
+    from skledger.capture.checks import NAMES
+
+    if not isinstance(given, tuple) or any(each not in NAMES for each in given):
+        raise InvalidParameterError(
+            f"checks is True, False or a list with some of {', '.join(map(repr, NAMES))}, "
+            f"not {given!r}."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +62,8 @@ class Config:
     progress: bool | str = "auto"
     log_cross_validation: bool | str = True
     max_model_size: int | None = None
+    training_metrics: bool | str = "auto"
+    checks: bool | Sequence[str] = True
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -56,6 +75,8 @@ class Config:
                         f"{each.name} is True, False or {' or '.join(map(repr, words))}, "
                         f"not {value!r}."
                     )
+            elif each.name == "checks":
+                _check_names(value)
             elif isinstance(each.default, bool) and not isinstance(value, bool):
                 raise InvalidParameterError(f"{each.name} is True or False, not {value!r}.")
         most = self.max_tuning_runs
@@ -153,6 +174,17 @@ class _LateLedger:
         """Book the cross-validation."""
         self._get().validation_ended(call, note)
 
+    def run_of(self, estimator: Any) -> str | None:
+        """Return the run of an estimator; before the first fit there is none."""
+        # A fit under an earlier configuration was booked by another ledger of this process.
+        if self._ledger is None and "skledger.ledger.fits" not in sys.modules:
+            return None
+        return self._get().run_of(estimator)
+
+    def measured(self, event: Measured) -> None:
+        """Book what a metric or a score gave."""
+        self._get().measured(event)
+
 
 def autolog(
     log_input_examples: bool = False,
@@ -172,6 +204,8 @@ def autolog(
     progress: bool | str = "auto",
     log_cross_validation: bool | str = True,
     max_model_size: int | str | None = None,
+    training_metrics: bool | str = "auto",
+    checks: bool | Sequence[str] = True,
     log_traces: bool = True,
     exclude_flavors: Sequence[str] | None = None,
 ) -> _Restore:
@@ -189,7 +223,7 @@ def autolog(
     log_models : bool, default=True
         Store the fitted model, so that it loads again.
     log_datasets : bool, default=True
-        Taken for compatibility; data sets are not described yet.
+        Describe the training data as an input of the run: name, digest, schema, sizes, classes.
     disable : bool, default=False
         Stop: every method is given back to its class.
     exclusive : bool, default=False
@@ -202,7 +236,8 @@ def autolog(
         Book only so many candidates of a search, the best, when it is done. By default every
         candidate is a child run that is written as it comes; 0 books none.
     log_post_training_metrics : bool, default=True
-        Taken for compatibility; metrics computed after the fit are not booked yet.
+        Book what ``score`` and the functions of ``sklearn.metrics`` give after a fit, in the run of
+        the model whose predictions are measured.
     serialization_format : {"cloudpickle", "pickle", "skops", "joblib"}, default="cloudpickle"
         How models are stored. What skops cannot write is stored by cloudpickle, and one line says
         so; with ``SKLEDGER_ALLOW_PICKLE=0`` it is not stored.
@@ -220,6 +255,13 @@ def autolog(
     max_model_size : int or str, optional
         Leave models out that are larger, in bytes or as ``"500 MB"``; the run says so. By default
         ``SKLEDGER_MAX_MODEL_SIZE`` decides, and without it there is no limit.
+    training_metrics : {"auto", "full", "sampled"} or bool, default="auto"
+        What is predicted for training metrics and pictures: all rows, unless that would take more
+        than 1 s and more than half of the time of the fit, and then a random sample ("auto" or
+        True); all rows ("full"); at most 1,000 random rows ("sampled"); nothing (False).
+    checks : bool or sequence of str, default=True
+        Say when something looks wrong: "constant_prediction", "target_in_features",
+        "train_better_than_test", "missing_class"; all of them, none, or those that are named.
     log_traces : bool, default=True
         Taken for compatibility; there are no traces here.
     exclude_flavors : sequence of str, optional
@@ -255,6 +297,8 @@ def autolog(
             progress=progress,
             log_cross_validation=log_cross_validation,
             max_model_size=_size(max_model_size),
+            training_metrics=training_metrics,
+            checks=tuple(checks) if isinstance(checks, list | set | frozenset) else checks,
         )
     )
     if switch.enabled:
@@ -278,19 +322,24 @@ def _size(given: int | str | None) -> int | None:
 def _apply(config: Config) -> None:
     """Put a configuration into force: install or remove the hooks, set the switch."""
     global _current
-    from skledger.hooks import estimators, validation, warned, workers
+    from skledger.hooks import estimators, predicting, scoring, validation, warned, workers
 
     _current = config
     # A filter, because the level belongs to the user.
     (logger.addFilter if config.silent else logger.removeFilter)(_drop)
     if config.disable or (config.disable_for_unsupported_versions and _is_unsupported()):
         switch.enabled = False
-        for hook in (workers, warned, validation, estimators):
+        for hook in (workers, warned, scoring, predicting, validation, estimators):
             hook.unpatch()
         return
     ledger = _LateLedger(config)
     estimators.patch(ledger)
     validation.patch(ledger)
+    for after_fit in (predicting, scoring):
+        if config.log_post_training_metrics:
+            after_fit.patch(ledger)
+        else:
+            after_fit.unpatch()
     warned.patch()
     workers.patch()
     switch.enabled = True
@@ -298,10 +347,19 @@ def _apply(config: Config) -> None:
 
 def classes_changed() -> None:
     """Hook what has come out of a pickle in the place of a class's own methods."""
-    estimators = sys.modules.get("skledger.hooks.estimators")
-    if estimators is not None:
+    classes = sys.modules.get("skledger.hooks.classes")
+    if classes is not None:
         with contain("fits of classes that were unpickled"):
-            estimators.patch_again()
+            classes.visit_again()
+
+
+def model_loaded(estimator: Any, described: Mapping[str, Any]) -> None:
+    """Link a model that was loaded from a run with that run: what is measured of it goes there."""
+    if switch.enabled and _current.log_post_training_metrics:
+        from skledger.ledger.fits import FitLedger
+
+        with contain(f"the link from {type(estimator).__name__} to its run"):
+            FitLedger(_current).loaded(estimator, described)
 
 
 def _warn_of_bad_uri() -> None:

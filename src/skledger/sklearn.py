@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from skledger.autologging import autolog, classes_changed
+from skledger.autologging import autolog, classes_changed, model_loaded
 from skledger.errors import InvalidParameterError
 
 if TYPE_CHECKING:
@@ -313,12 +313,12 @@ def load_model(
     ModelError
         When the model cannot be loaded here, such as for want of a package.
     """
-    from skledger.models.loading import load_sklearn_model
+    from skledger.models.loading import load_described_model
     from skledger.tracking.model_uris import locate
 
     found = locate(model_uri, verify=verify).copied_to(dst_path)
     try:
-        return load_sklearn_model(
+        estimator, described = load_described_model(
             found.folder,
             digests=found.digests,
             refusal=found.refusal,
@@ -328,6 +328,9 @@ def load_model(
         )
     finally:
         classes_changed()
+    if model_uri.startswith(("runs:", "models:")):
+        model_loaded(estimator, described)
+    return estimator
 
 
 def _load_pyfunc(path: str) -> Any:

@@ -399,4 +399,4 @@ def _count(picture: Picture, key: str) -> int:
 
 
 # More drawers, which need the functions above.
-from skledger.capture import plots_search, plots_validation  # noqa: E402, F401
+from skledger.capture import plots_measured, plots_search, plots_validation  # noqa: E402, F401

@@ -22,7 +22,7 @@ from skledger.ledger.place import Place
 from skledger.ledger.progress import Progress
 from skledger.ledger.records import error_tags, text_of_error
 from skledger.ledger.units import Ending, Ranks, Scribe, Unit, Units, rank_metrics
-from skledger.tracking.entities import RunChange, RunInfo, RunStatus
+from skledger.tracking.entities import DatasetInput, RunChange, RunInfo, RunStatus
 from skledger.tracking.names import now_ms
 
 __all__ = ["Children"]
@@ -50,6 +50,8 @@ class Children:
         Is told how far it is.
     keep : int, optional
         Write only so many, the best, when all is over; by default all, as they come.
+    inputs : tuple of DatasetInput, default=()
+        The data they share.
     """
 
     def __init__(
@@ -59,12 +61,13 @@ class Children:
         tags: Mapping[str, str],
         progress: Progress,
         keep: int | None = None,
+        inputs: tuple[DatasetInput, ...] = (),
     ) -> None:
         self._parent = parent
         self._units = units
         self._progress = progress
         self._keep = keep
-        self._scribe = Scribe(parent, units, tags)
+        self._scribe = Scribe(parent, units, tags, inputs)
         self._arrived: deque[tuple[Any, ...]] = deque()
         self._open: dict[int, Unit] = {}  # not over, or not written
         self._fresh: set[int] = set()  # of those, the ones with something new

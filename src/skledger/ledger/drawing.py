@@ -12,8 +12,7 @@ from typing import Any
 
 from skledger._guard import contain, logger
 from skledger.ledger.place import Place
-from skledger.ledger.records import PLOTS_FILE
-from skledger.stores.artifacts import artifact_store, local_folder
+from skledger.stores.artifacts import ArtifactStore, artifact_store, local_folder
 from skledger.tracking.entities import LoggedModel, Run
 from skledger.tracking.model_uris import DIGESTS_TAG
 
@@ -21,6 +20,10 @@ __all__ = ["Drawing", "draw_missing", "missing_pictures"]
 
 DIAGRAM_FILE = "estimator.html"
 #: The models whose diagram is that of their run. A search's best estimator is in the search's.
+#: Files with the numbers behind pictures, and what the names of those end in.
+PLOTS = re.compile(r".+_plots(-\d+)?\.json")
+#: Where each file may hold the numbers behind one picture of its own name.
+MEASURED_FOLDER = "measured"
 DRAWN_MODEL = re.compile(r"model(-\d+)?")
 
 
@@ -108,20 +111,41 @@ def draw_missing(run: Run) -> list[str]:
     return drawn
 
 
+def _pictures_in(artifacts: ArtifactStore, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the pictures whose numbers a file holds; one of the user's may have such a name."""
+    with artifacts.open(path) as stream:
+        try:
+            numbers = json.load(stream)
+        except ValueError:
+            return
+    for name, picture in numbers.items() if isinstance(numbers, dict) else ():
+        if isinstance(picture, dict) and "kind" in picture:
+            yield name, picture
+
+
+def _missing_of_measured(artifacts: ArtifactStore) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    measured = set(artifacts.list(MEASURED_FOLDER))
+    for path in sorted(measured):
+        drawn = f"{path.removesuffix('.json')}.png"
+        if path.endswith(".json") and drawn not in measured:
+            for name, picture in _pictures_in(artifacts, path):
+                if name == "picture":
+                    yield drawn, partial(_png, picture)
+
+
 def _missing(run: Run) -> Iterator[tuple[str, Callable[[], bytes]]]:
     from skledger.tracking.session import get_store
 
     artifacts = artifact_store(run.info.artifact_uri)
     present = set(artifacts.list())
-    stem = PLOTS_FILE.removesuffix(".json")
     for path in sorted(present):
-        if path.startswith(stem) and path.endswith(".json"):
-            suffix = path.removeprefix(stem).removesuffix(".json")
-            with artifacts.open(path) as stream:
-                numbers = json.load(stream)
-            for name, picture in numbers.items():
-                if f"{name}{suffix}.png" not in present:
-                    yield f"{name}{suffix}.png", partial(_png, picture)
+        found = PLOTS.fullmatch(path)
+        if found is not None:
+            for name, picture in _pictures_in(artifacts, path):
+                if f"{name}{found[1] or ''}.png" not in present:
+                    yield f"{name}{found[1] or ''}.png", partial(_png, picture)
+    if MEASURED_FOLDER in present:
+        yield from _missing_of_measured(artifacts)
     for model in get_store().search_logged_models(run.info.run_id):
         found = DRAWN_MODEL.fullmatch(model.name)
         if found is None or DIGESTS_TAG not in model.tags:

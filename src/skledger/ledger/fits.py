@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from skledger._guard import contain, failure_text, thread
@@ -12,7 +13,8 @@ from skledger.capture.likeness import likeness
 from skledger.capture.params import params_as_text
 from skledger.capture.results import has_candidates
 from skledger.errors import ModelTooLargeError
-from skledger.ledger import drawing
+from skledger.ledger import after_fit, drawing, measured, warm
+from skledger.ledger.data_inputs import train_input
 from skledger.ledger.notes import FitNote, Noted
 from skledger.ledger.place import place_for
 from skledger.ledger.records import (
@@ -30,7 +32,7 @@ from skledger.tracking.runs import status_after
 
 if TYPE_CHECKING:
     from skledger.autologging import Config
-    from skledger.hooks.events import FitCall
+    from skledger.hooks.events import FitCall, Measured
 
 __all__ = ["FitLedger"]
 
@@ -106,19 +108,28 @@ class FitLedger:
         parent: RunInfo | None = None,
     ) -> FitNote:
         """Decide where a call is booked, and begin to listen to what happens inside it."""
-        place = place_for(
-            name,
-            call.started,
-            exclusive=self.config.exclusive,
-            extra_tags=self.config.extra_tags,
-            parent=parent,
-        )
+        earlier, place = None, None
+        if parent is None and getattr(call.estimator, "warm_start", False) is True:
+            earlier, place = warm.continuation(call.estimator, self.config.exclusive)
+        if place is None:
+            place = place_for(
+                name,
+                call.started,
+                exclusive=self.config.exclusive,
+                extra_tags=self.config.extra_tags,
+                parent=parent,
+            )
         call.place = place
+        if self.config.log_datasets:
+            data = train_input(call, place.info.run_id)
+            records.inputs = () if data is None else (data,)
         note = kind(place, records, is_part=parent is not None)
+        if earlier is not None:
+            warm.go_on(note, earlier)
         with contain(f"what happens inside {name}"):
             note.begin(self, call)
         # What we did until here is no part of the run's duration.
-        call.started = place.begin(records.tags, records.params)
+        call.started = place.begin(records)
         return note
 
     def book_death(self, note: FitNote) -> None:
@@ -129,6 +140,7 @@ class FitLedger:
             note.end_early(ending)
             note.records.set_tags(ending.tags)
             note.place.book_death(note.records, ending.status)
+        measured.flush()
 
     def validation_started(self, call: FitCall) -> FitNote | None:
         """Note a cross-validation that begins now, unless nobody wants to hear of it."""
@@ -146,6 +158,21 @@ class FitLedger:
     def validation_ended(self, call: FitCall, note: FitNote) -> None:
         """Write what the cross-validation brought."""
         self.fit_ended(call, note)
+
+    # -- what is measured later -----------------------------------------------------------------
+
+    def run_of(self, estimator: Any) -> str | None:
+        """Return the run that an estimator's fit is booked in."""
+        return after_fit.run_of(estimator)
+
+    def measured(self, event: Measured) -> None:
+        """Book what a metric or a score gave."""
+        if self.config.log_post_training_metrics:
+            after_fit.take(self.config, event)
+
+    def loaded(self, estimator: Any, described: Mapping[str, Any]) -> None:
+        """Link a model that was loaded with its run."""
+        after_fit.link_loaded(estimator, described)
 
     # -- after the fit --------------------------------------------------------------------------
 
@@ -187,8 +214,15 @@ class FitLedger:
             raise
         finally:
             self.write_files(note)
-            self.write(note, note.records.status or status_after(call.error), end_time)
-        if call.error is None:
+            self.write(note, note.records.status or status_after(call.error), end_time, note.step)
+        if call.error is not None:
+            after_fit.forget(call.estimator)
+        else:
+            with contain(f"the link from {type(call.estimator).__name__} to its run"):
+                note.link(call)
+            warm_started = getattr(call.estimator, "warm_start", False) is True
+            if warm_started and call.method == "fit" and not note.is_part:
+                warm.remember(call.estimator, note)
             self.register(note)
             self.draw_later(call.estimator, note)
 
@@ -206,22 +240,11 @@ class FitLedger:
             with contain("the error of the fit"):
                 error_records(records, call.error)
             return
-        if note.data.X is None or not self._is_measurable(note):
-            return
-        with contain(f"the training metrics of {type(call.estimator).__name__}"):
-            from skledger.capture.metrics import evaluate
+        with contain(f"what {type(call.estimator).__name__} says of itself"):
+            from skledger.ledger.measuring import measure
 
-            evaluation = evaluate(
-                call.estimator,
-                note.data.X,
-                note.data.y,
-                call.sample_weight,
-                pos_label=self.config.pos_label,
-                pictures=pictures,
-            )
-            note.predicted = evaluation.predicted
-            records.metrics.update(evaluation.metrics)
-            records.pictures.update(evaluation.pictures)
+            with_data = note.data.X is not None and self._is_measurable(note)
+            measure(self.config, call, note, with_data=with_data, pictures=pictures)
 
     def _is_measurable(self, note: FitNote) -> bool:
         with contain("the training metrics (a look at the data)"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from skledger._writer import writer
+from skledger.ledger import measured
 from skledger.ledger.streams import finish_orphans
 from skledger.tracking.session import flush_stores
 
@@ -29,6 +30,7 @@ def flush(timeout: float | None = None) -> bool:
     """
     start = time.monotonic()
     finish_orphans()
+    measured.flush()
     is_done = writer.flush(timeout)
     left = None if timeout is None else max(0.0, timeout - (time.monotonic() - start))
     return flush_stores(left) and is_done

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from skledger.capture.candidates import is_pipeline
 from skledger.capture.dataset import DataBefore
+from skledger.ledger import after_fit
 from skledger.ledger.place import Place
 from skledger.ledger.records import Records
 from skledger.tracking.entities import RunInfo
@@ -42,6 +43,10 @@ class FitNote:
         What the model predicted for its training data, when that was asked for the metrics.
     signature : mapping or None
         What the last model takes and gives; a stream has no data any more when it ends.
+    points : dict of str to int or None
+        How many points of each curve over iterations are booked, where training goes on.
+    step : int
+        Which fit of the run it is, from 0; more than one where ``warm_start`` goes on with them.
     """
 
     place: Place
@@ -51,6 +56,8 @@ class FitNote:
     example: Example | None = None
     predicted: Any = None
     signature: Mapping[str, str | None] | None = None
+    points: dict[str, int] | None = None
+    step: int = 0
 
     def begin(self, ledger: FitLedger, call: FitCall) -> None:
         """Prepare to listen to what happens inside the call."""
@@ -72,6 +79,10 @@ class FitNote:
     def save_model_of(self, ledger: FitLedger, estimator: Any) -> None:
         """Store the model of the fit."""
         self.records.model = ledger.save_model(estimator, self)
+
+    def link(self, call: FitCall) -> None:
+        """Have what is measured later find the run: it is booked."""
+        after_fit.link(call, self)
 
     def last_end(self) -> float:
         """Return when the last part of the call ended, in s since the epoch."""

@@ -26,6 +26,7 @@ from skledger.tracking.context import default_tags, process_identity
 from skledger.tracking.entities import (
     MAX_KEY_LENGTH,
     MAX_TAG_LENGTH,
+    DatasetInput,
     LoggedModel,
     Metric,
     Param,
@@ -45,6 +46,8 @@ __all__ = ["OwnRun", "Place", "UserRun", "describe_model", "place_for", "tags_of
 
 #: How many fits a run of the user's holds.
 FITS_TAG = "skledger.fits"
+#: What a run has from its beginning: tags, params and data.
+_Begun = tuple[Mapping[str, str], Mapping[str, str], tuple[DatasetInput, ...]]
 #: A fit that is still going after this many seconds appears as RUNNING.
 ANNOUNCE_AFTER = 1.0
 
@@ -94,12 +97,15 @@ class Place:
         own = folder.parent if folder.parent.name.startswith("m-") else folder
         shutil.rmtree(own, ignore_errors=True)
 
-    def begin(self, tags: Mapping[str, str], params: Mapping[str, str]) -> int:
+    def begin(self, records: Records) -> int:
         """Note that the fit begins now; return the time, in ms since the epoch."""
         return now_ms()
 
     def announce(self) -> None:
         """Make the run appear now, for others are about to point to it."""
+
+    def add_steps(self, metrics: Sequence[Metric]) -> None:
+        """Write metrics while the fit goes on, once the run can be seen."""
 
     def book_death(self, records: Records, status: str) -> None:
         """Write what there is: the process is about to go, and the run with it."""
@@ -139,16 +145,16 @@ class OwnRun(Place):
         }
         # An interrupt of this thread may have to end what it is writing.
         self._lock = threading.RLock()
-        self._begun: tuple[Mapping[str, str], Mapping[str, str]] = ({}, {})
+        self._begun: _Begun = ({}, {}, ())
         self._created = False
         self._ended = False
         self._alarm: object = None
 
-    def begin(self, tags: Mapping[str, str], params: Mapping[str, str]) -> int:
+    def begin(self, records: Records) -> int:
         """Make the run appear as RUNNING if the fit takes long; a short one is written once."""
-        started = super().begin(tags, params)
+        started = super().begin(records)
         self.info = replace(self.info, start_time=started)
-        self._begun = tags, params
+        self._begun = records.tags, records.params, records.inputs
         self._alarm = writer.alarm(ANNOUNCE_AFTER, self._announce_late)
         return started
 
@@ -191,11 +197,17 @@ class OwnRun(Place):
             if self.is_announced:
                 self.store.write(RunChange(self.info.run_id, metrics=tuple(metrics)))
 
-    def _announce(self, tags: Mapping[str, str], params: Mapping[str, str]) -> None:
+    def _announce(
+        self, tags: Mapping[str, str], params: Mapping[str, str], inputs: tuple[DatasetInput, ...]
+    ) -> None:
         every = {**self._tags, **tags, runs.PROCESS_TAG: process_identity()}
         self.store.write(
             RunChange(
-                self.info.run_id, create=self.info, params=as_params(params), tags=as_tags(every)
+                self.info.run_id,
+                create=self.info,
+                params=as_params(params),
+                tags=as_tags(every),
+                inputs=inputs,
             )
         )
         self._created = True
@@ -222,6 +234,7 @@ class OwnRun(Place):
                 metrics=records.metric_records(end_time, step),
                 params=records.param_records(),
                 tags=as_tags(tags),
+                inputs=() if create is None else records.inputs,
                 models=records.models_at(end_time, step),
                 deleted_models=records.replaced_models,
             )
@@ -277,6 +290,10 @@ class UserRun(Place):
         self._names: dict[tuple[str, str], str] = {}
         self._held: Run | None = None
 
+    def take_metric_names(self, earlier: UserRun) -> None:
+        """Go on under the names that metrics have from an earlier fit, which this one continues."""
+        self._names |= {k: name for k, name in earlier._names.items() if k[0] == "metrics"}
+
     def announce(self) -> None:
         """Number this fit, for its children say which one they are of."""
         with UserRun._lock:
@@ -291,6 +308,17 @@ class UserRun(Place):
                 if not self.ordinal:
                     self._number(self._held)
         return super().name_model(name)
+
+    def add_steps(self, metrics: Sequence[Metric]) -> None:
+        """Write metrics while the fit goes on, under names that are free."""
+        self.name_model()
+        self.store.write(RunChange(self.info.run_id, metrics=self._named(metrics)))
+
+    def _named(self, metrics: Sequence[Metric]) -> tuple[Metric, ...]:
+        held = {} if self._held is None else self._held.data.metrics
+        keys = dict.fromkeys(each.key for each in metrics)
+        names = {key: self._free("metrics", key, held.__contains__) for key in keys}
+        return tuple(replace(each, key=names[each.key]) for each in metrics)
 
     def _number(self, held: Run) -> None:
         ordinal = int(held.data.tags.get(FITS_TAG, "0")) + 1
@@ -326,15 +354,14 @@ class UserRun(Place):
             k: self._free("params", k, _differs(held.params, v)) for k, v in records.params.items()
         }
         measured = records.metric_records(end_time, step)
-        keys = dict.fromkeys(each.key for each in measured)
-        metrics = {k: self._free("metrics", k, held.metrics.__contains__) for k in keys}
         tags = {k: self._free("tags", k, _differs(held.tags, v)) for k, v in records.tags.items()}
         self.store.write(
             RunChange(
                 self.info.run_id,
                 params=tuple(Param(params[k], v) for k, v in records.params.items()),
-                metrics=tuple(replace(each, key=metrics[each.key]) for each in measured),
+                metrics=self._named(measured),
                 tags=tuple(RunTag(tags[k], v) for k, v in records.tags.items()),
+                inputs=records.inputs,
                 models=records.models_at(end_time, step),
                 deleted_models=records.replaced_models,
             )

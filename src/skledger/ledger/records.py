@@ -15,6 +15,7 @@ from skledger.tracking.entities import (
     MAX_KEY_LENGTH,
     MAX_PARAM_LENGTH,
     MAX_TAG_LENGTH,
+    DatasetInput,
     LoggedModel,
     Metric,
     Param,
@@ -62,6 +63,8 @@ class Records:
         Of a search, the refitted best estimator alone, already on disk.
     steps : list of Metric
         Metrics that have a history, such as the score of each fold.
+    inputs : tuple of DatasetInput
+        The data it was made with.
     status : str or None
         The status the run ends with, when the exception of the call does not say it.
     """
@@ -75,6 +78,7 @@ class Records:
     replaced_models: tuple[str, ...] = ()
     best_model: LoggedModel | None = None
     steps: list[Metric] = field(default_factory=list)
+    inputs: tuple[DatasetInput, ...] = ()
     status: str | None = None
     _cut: dict[str, str] = field(default_factory=dict)
 

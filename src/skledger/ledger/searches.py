@@ -165,6 +165,7 @@ class SearchNote(FitNote):
             config.extra_tags,
             open_progress(title, config.progress),
             config.max_tuning_runs,
+            self.records.inputs,
         )
         call.tasks = self.children
         self.watch = ending_on_sigterm(partial(ledger.book_death, self))

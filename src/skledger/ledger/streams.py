@@ -17,6 +17,7 @@ from skledger._exit import at_exit
 from skledger._guard import contain, thread
 from skledger._writer import writer
 from skledger.capture.dataset import DataBefore, before_fit
+from skledger.ledger import after_fit
 from skledger.tracking.entities import LoggedModel, RunStatus
 from skledger.tracking.runs import status_after
 from skledger.tracking.session import before_reading
@@ -46,6 +47,7 @@ class Stream:
     def __init__(self, ledger: FitLedger, call: FitCall, note: FitNote) -> None:
         self.ledger = ledger
         self.note = note
+        note.points = {}
         self.step = 0
         self.last_end = call.started
         self.key = id(call.estimator)
@@ -72,6 +74,7 @@ class Stream:
         with self._lock:
             records, note = self.note.records, self.note
             records.metrics, records.model, records.files = {}, None, {}
+            records.steps = []
             del self._warned[:-KEPT_WARNINGS]
             self._warned += call.warned
             call.warned[:] = self._warned
@@ -85,6 +88,11 @@ class Stream:
             note.place.name_model()
             ledger.write_files(note)
             self._book(status_after(call.error) if failed else RunStatus.RUNNING)
+            with contain(f"the link from {self.cls.__name__} to its run"):
+                if failed:
+                    after_fit.forget(call.estimator)
+                else:
+                    after_fit.link_step(call, note, self.step)
             self.step += 1
             note.data = DataBefore(None, None)  # the user's batch is free to go
             if failed:
@@ -112,7 +120,7 @@ class Stream:
             self._model = records.model
             records.replaced_models = () if old is None else (old.model_id,)
         self.ledger.write(self.note, status, self.last_end, self.step)
-        records.params, records.tags = {}, {}
+        records.params, records.tags, records.inputs = {}, {}, ()
         if old is not None and records.replaced_models:
             self.note.place.remove_folder(old.artifact_location)
 
@@ -122,6 +130,7 @@ class Stream:
             if self._unsaved and not thread.depth:
                 records = self.note.records
                 records.metrics, records.files, records.model = {}, {}, None
+                records.steps = []
                 self._save(estimator)
                 self._book(RunStatus.RUNNING)
 
@@ -130,6 +139,7 @@ class Stream:
         with self._lock, contain(f"the end of the run of {self.cls.__name__}"):
             records = self.note.records
             records.metrics, records.files, records.model = {}, {}, None
+            records.steps = []
             if estimator is None and self.state is not None:
                 estimator = object.__new__(self.cls)
                 estimator.__dict__ = self.state

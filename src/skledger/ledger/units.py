@@ -14,6 +14,7 @@ from skledger.tracking import runs
 from skledger.tracking.context import process_identity
 from skledger.tracking.entities import (
     MAX_PARAM_LENGTH,
+    DatasetInput,
     Metric,
     Param,
     RunChange,
@@ -158,10 +159,19 @@ class Scribe:
         What they are.
     tags : mapping of str to str
         Tags for each of them, besides those that every run has.
+    inputs : tuple of DatasetInput, default=()
+        The data they share: described once, for all of them.
     """
 
-    def __init__(self, parent: Place, units: Units, tags: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        parent: Place,
+        units: Units,
+        tags: Mapping[str, str],
+        inputs: tuple[DatasetInput, ...] = (),
+    ) -> None:
         self._parent = parent
+        self._inputs = inputs
         self._units = units
         cls = type(units.estimator)
         self._name = f"{cls.__name__}-{units.prefix}"
@@ -248,6 +258,7 @@ class Scribe:
             metrics=metrics,
             params=tuple(self._param(item) for item in unit.params.items()),
             tags=(*self._tags, *as_tags(own)),
+            inputs=self._inputs,
         )
 
     def _param(self, item: tuple[str, str]) -> Param:

@@ -25,6 +25,7 @@ from skledger.capture.validation import (
     targets_of,
     time_steps,
 )
+from skledger.ledger import after_fit
 from skledger.ledger.children import INTERVAL, Children
 from skledger.ledger.notes import FitNote
 from skledger.ledger.past_searches import PastSearches, searches_in
@@ -251,6 +252,11 @@ class ValidationNote(FitNote):
 
     def save_models(self, ledger: FitLedger, call: FitCall) -> None:
         """Store nothing: the models of folds are thrown away by the function, too."""
+
+    def link(self, call: FitCall) -> None:
+        """Link the predictions; there is no model."""
+        if call.method == "cross_val_predict":
+            after_fit.link_predictions(call, self)
 
     def end_early(self, ending: Ending) -> None:
         """Book the folds so far: the process is about to go."""
