@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import after_fit
 import fit_cost
 import import_cost
 import many_fits
@@ -17,6 +18,7 @@ import outage
 import search_cost
 import search_runs
 import serving
+import training_metrics
 from shared import HERE, load_average, machine, options, progress
 
 HEAD = """\
@@ -35,6 +37,8 @@ def main() -> None:
     asked = (
         import_cost,
         fit_cost,
+        after_fit,
+        training_metrics,
         search_cost,
         many_fits,
         search_runs,
