@@ -2,7 +2,8 @@
 
 An argument of a metric belongs to a prediction when it is the very array, a view of it, or shares
 memory with it; and only when none of that is so, by its values (`fingerprints`). Wherever several
-runs come into question, nobody is chosen.
+runs come into question, nobody is chosen. An array that was written to since the model gave it away
+(``p += q``, ``p[:] = q``) is that prediction no more: some of its rows are compared with a copy.
 
 Predictions of estimators that have no run are remembered, too, as nobody's: what was made of one of
 them may have the same values as the prediction of a model that has a run.
@@ -68,6 +69,19 @@ class _Remembered:
         self.rows = rows
         self._values: Fingerprint | None = None
 
+    def is_unchanged(self, array: Any) -> bool:
+        """Tell whether the rows that were copied are still the same in the array itself."""
+        rows = self.rows
+        if rows is None:
+            return True
+        found = sampled(array) if isinstance(array, np.ndarray) else some_rows(array)
+        if found is None or found[1].dtype != rows.dtype or found[1].shape != rows.shape:
+            return False
+        if rows.dtype.hasobject:
+            return bool(np.all((found[1] == rows) | (found[1] != found[1])))
+        # NaN, too, is equal to itself.
+        return bool(found[1].tobytes() == rows.tobytes())
+
     def fits(self, sample: Sample) -> bool:
         """Tell whether an argument was made of it, by its values."""
         if self.n_rows != sample.n_rows or self.rows is None:
@@ -78,7 +92,7 @@ class _Remembered:
 
 
 _lock = threading.RLock()
-_by_id: dict[int, tuple[Link, Source | None]] = {}
+_by_id: dict[int, tuple[Link, Source | None, _Remembered | None]] = {}
 _recent: deque[_Remembered] = deque(maxlen=KEPT)
 _nobodys: deque[_Remembered] = deque(maxlen=KEPT_OF_NOBODY)
 
@@ -99,20 +113,33 @@ def remember(array: Any, source: Source | None, *, values: bool = True) -> None:
         for each in array[:ELEMENTS]:  # one for each output
             remember(each, source, values=values)
         return
-    known = link(array, source)
     is_array = isinstance(array, np.ndarray)
     found = None
     if values:
         found = sampled(array) if is_array else some_rows(array)
+    one = None
     if found is not None or is_array:
         n_rows, rows = found or (0, None)
-        one = _Remembered(source, known if is_array else None, n_rows, rows)
+        one = _Remembered(source, None, n_rows, rows)
+    known = link(array, source, one)
+    if one is not None:
+        one.link = known if is_array else None
         with _lock:
             (_nobodys if source is None else _recent).append(one)
 
 
-def link(array: Any, source: Source | None) -> Link | None:
-    """Remember an object by its identity only, until it is gone; None when nothing would tell."""
+def link(array: Any, source: Source | None, values: _Remembered | None = None) -> Link | None:
+    """Remember an object by its identity, until it is gone; None when nothing would tell.
+
+    Parameters
+    ----------
+    array : object
+        The object.
+    source : Source or None
+        Where it came from.
+    values : _Remembered, optional
+        What it was like then; without it, nobody notices when it is written to.
+    """
     place = id(array)
 
     def forget(gone: Link) -> None:
@@ -125,7 +152,7 @@ def link(array: Any, source: Source | None) -> Link | None:
         made = ref(array, forget)
     except TypeError:
         return None
-    _by_id[place] = made, source
+    _by_id[place] = made, source, values
     return made
 
 
@@ -229,7 +256,7 @@ def _parts(value: Any) -> Iterator[Any]:
 def _linked_one(value: Any) -> Found | None:
     known = _by_id.get(id(value))
     if known is not None and known[0]() is value:
-        return known[1], "identity"
+        return _unchanged(known, value, "identity")
     if not _by_id:
         return None
     array = value if isinstance(value, np.ndarray) else _array_of(value)
@@ -239,12 +266,19 @@ def _linked_one(value: Any) -> Found | None:
     for _ in range(DEPTH):
         known = _by_id.get(id(base))
         if known is not None and known[0]() is base:
-            return known[1], "view"
+            return _unchanged(known, base, "view")
         base = getattr(base, "base", None)
         if base is None:
             break
     # What owns its memory shares it with no older array.
     return None if array.base is None else _sharing(array)
+
+
+def _unchanged(
+    known: tuple[Link, Source | None, _Remembered | None], value: Any, how: str
+) -> Found | None:
+    """Return whose prediction an object is; None when it has been written to since."""
+    return (known[1], how) if known[2] is None or known[2].is_unchanged(value) else None
 
 
 def _array_of(value: Any) -> Any:
@@ -265,7 +299,7 @@ def _sharing(array: Any) -> Found | None:
         if other is not None and np.may_share_memory(array, other):
             try:
                 if np.shares_memory(array, other, max_work=MEMORY_WORK):  # type: ignore[arg-type]
-                    return each.source, "memory"
+                    return (each.source, "memory") if each.is_unchanged(other) else None
             except Exception:  # noqa: BLE001 - too hard to tell
                 continue
     return None
