@@ -31,6 +31,7 @@ from sklearn.svm import LinearSVC
 
 import skledger
 from skledger.capture import provenance
+from skledger.capture.sources import Fit
 from skledger.ledger.fits import FitLedger
 
 N = 60
@@ -56,8 +57,9 @@ class Heard:
         self.runs[id(model)] = run
         return model
 
-    def run_of(self, ledger, estimator):
-        return self.runs.get(id(estimator))
+    def fit_of(self, ledger, estimator):
+        run = self.runs.get(id(estimator))
+        return run and Fit(run)
 
     def take(self):
         """Return what was heard since the last time: function, run, data set, how."""
@@ -73,7 +75,7 @@ class Heard:
 def heard(monkeypatch):
     """Autologging on, the ledger replaced."""
     listener = Heard()
-    monkeypatch.setattr(FitLedger, "run_of", lambda self, model: listener.run_of(self, model))
+    monkeypatch.setattr(FitLedger, "fit_of", lambda self, model: listener.fit_of(self, model))
     monkeypatch.setattr(FitLedger, "measured", lambda self, event: listener.events.append(event))
     monkeypatch.setattr(FitLedger, "fit_started", lambda self, call: None)
     skledger.autolog()
@@ -431,7 +433,7 @@ def test_a_failure_of_ours_is_contained(heard, model, monkeypatch, swallowed, ca
     monkeypatch.setattr(FitLedger, "measured", fail)
     assert model.score(X_test, y_test) == np.mean(model.predict(X_test) == y_test)
     accuracy_score(y_test, model.predict(X_test))
-    monkeypatch.setattr(FitLedger, "run_of", fail)
+    monkeypatch.setattr(FitLedger, "fit_of", fail)
     model.predict(X_test)
     assert [str(each) for each in swallowed] == ["the store is gone"] * 3
     assert "could not book what accuracy_score gave: RuntimeError" in caplog.text

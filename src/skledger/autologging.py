@@ -14,6 +14,7 @@ from skledger._guard import contain, logger, switch
 from skledger.errors import InvalidParameterError
 
 if TYPE_CHECKING:
+    from skledger.capture.sources import Fit
     from skledger.hooks.events import FitCall, Measured
     from skledger.ledger.fits import FitLedger
 
@@ -174,12 +175,12 @@ class _LateLedger:
         """Book the cross-validation."""
         self._get().validation_ended(call, note)
 
-    def run_of(self, estimator: Any) -> str | None:
-        """Return the run of an estimator; before the first fit there is none."""
+    def fit_of(self, estimator: Any) -> Fit | None:
+        """Return the fit of an estimator; before the first there is none."""
         # A fit under an earlier configuration was booked by another ledger of this process.
         if self._ledger is None and "skledger.ledger.fits" not in sys.modules:
             return None
-        return self._get().run_of(estimator)
+        return self._get().fit_of(estimator)
 
     def measured(self, event: Measured) -> None:
         """Book what a metric or a score gave."""

@@ -118,6 +118,9 @@ def after_metric(
     y_true: Any,
     classes: Any,
     names: Container[str] = NAMES,
+    about: str = "this data",
+    *,
+    of_one_class: bool = False,
 ) -> list[Finding]:
     """Check a score on other data, whether it is far worse there, and whether a class is missing.
 
@@ -128,13 +131,19 @@ def after_metric(
     value : float
         What it gave; anything else than a number is not compared.
     training : mapping of str to float
-        The metrics of the fit, by their full names (``training_score``).
+        The metrics of the fit, by their full names (``training_score``); empty when this one was
+        computed in another way.
     y_true : array-like of shape (n_samples,) or None
         The targets it was computed from.
     classes : array-like of shape (n_classes,) or None
         The classes that the estimator knows.
     names : container of str
         The checks that are wanted.
+    about : str
+        What the data are called.
+    of_one_class : bool, default=False
+        Whether a single column of probabilities of more than two classes was measured: then the
+        targets only say which rows are of that class.
 
     Returns
     -------
@@ -143,9 +152,10 @@ def after_metric(
     """
     found: list[Finding] = []
     if TRAIN_BETTER_THAN_TEST in names and _is_number(value):
-        found += _train_better(function, float(value), training, y_true)
-    if MISSING_CLASS in names and y_true is not None and isinstance(classes, np.ndarray):
-        found += _missing_class(y_true, classes)
+        found += _train_better(function, float(value), training, y_true, about)
+    knows = y_true is not None and isinstance(classes, np.ndarray) and not of_one_class
+    if MISSING_CLASS in names and knows:
+        found += _missing_class(y_true, classes, about)
     return found
 
 
@@ -275,13 +285,15 @@ def _feature_name(X: Any, column: int) -> str:
 
 
 def _train_better(
-    function: str, value: float, training: Mapping[str, float], y_true: Any
+    function: str, value: float, training: Mapping[str, float], y_true: Any, about: str
 ) -> list[Finding]:
     known = training.get(f"training_{_SCORES.get(function, function)}")
     if known is None or not _is_number(known) or not math.isfinite(value):
         return []
     if function in _SCORES:
-        worse = _is_far_worse(float(known), value)
+        # Worse than by chance are the probabilities of the other class.
+        is_upside_down = function == "roc_auc_score" and value < 0.5
+        worse = _is_far_worse(float(known), value) and not is_upside_down
     elif function in _ERRORS:
         scale = _spread(y_true, function)
         worse = scale is not None and _is_far_worse(
@@ -294,8 +306,8 @@ def _train_better(
     if not worse:
         return []
     text = (
-        f"{function} is {value:.4g} here, {known:.4g} on the training data: the model may have "
-        "learned its training data by heart, or this data differs from it"
+        f"{function} is {value:.4g} on {about}, {known:.4g} on the training data: the model may "
+        f"have learned its training data by heart, or {about} differs from it"
     )
     return [Finding(TRAIN_BETTER_THAN_TEST, text)]
 
@@ -324,8 +336,10 @@ def _spread(y_true: Any, function: str) -> float | None:
 # -- a class that is missing ----------------------------------------------------------------------
 
 
-def _missing_class(y_true: Any, classes: NDArray[Any]) -> list[Finding]:
+def _missing_class(y_true: Any, classes: NDArray[Any], about: str) -> list[Finding]:
     targets = target_array(y_true)
+    if targets.dtype.kind == "b" != classes.dtype.kind:  # whether rows are of some class
+        return []
     n_classes = len(classes)
     if not _is_looked_at(targets) or targets.ndim != 1 or classes.ndim != 1 or n_classes < 2:
         return []
@@ -341,7 +355,7 @@ def _missing_class(y_true: Any, classes: NDArray[Any]) -> list[Finding]:
     which = _listed(missing)
     text = (
         f"{len(missing)} of {n_classes} classes {'is' if len(missing) == 1 else 'are'} missing in "
-        f"the {len(targets)} rows tested: {which}; nothing is known of how well "
+        f"the {len(targets)} rows of {about}: {which}; nothing is known of how well "
         f"{'it is' if len(missing) == 1 else 'they are'} recognised"
     )
     return [Finding(MISSING_CLASS, text)]

@@ -26,6 +26,7 @@ from skledger.capture.pictures import (
     regression_pictures,
     short,
 )
+from skledger.capture.sources import TRUTHS
 
 __all__ = ["SCORED", "Held", "data_pictures", "is_score", "picture_of_value"]
 
@@ -60,7 +61,6 @@ PER_CLASS = frozenset(
         "roc_auc_score",
     }
 )
-TRUTHS = ("y_true", "labels_true")
 #: Arguments that are one value for each row, and no prediction.
 BESIDES = ("sample_weight", "labels", "target_names", "multioutput")
 BINS = 10

@@ -8,8 +8,8 @@ from __future__ import annotations
 import itertools
 from collections import OrderedDict
 from typing import Any, TypeVar
-from weakref import ReferenceType, ref
 
+from skledger.capture.weakly import WeakById
 from skledger.errors import InvalidParameterError
 
 __all__ = ["given_name", "key_of", "name_data"]
@@ -21,8 +21,8 @@ MANY_PLAIN = 256
 #: Longest name of data; it becomes a part of the names of metrics.
 MAX_NAME_LENGTH = 100
 
-_names: dict[int, tuple[ReferenceType[Any], str]] = {}
-_keys: dict[int, tuple[ReferenceType[Any], int]] = {}
+_names: WeakById[str] = WeakById()
+_keys: WeakById[int] = WeakById()
 _plain: OrderedDict[tuple[int, int], int] = OrderedDict()
 _numbers = itertools.count(1)
 
@@ -63,31 +63,29 @@ def name_data(X: T, name: str) -> T:
             f"'_', '-', '.', not {name!r}."
         )
     try:
-        link = _link(_names, X)
+        _names.put(X, name)
     except TypeError:
         raise InvalidParameterError(
             f"a {type(X).__name__} cannot be named, because Python tells nobody when one is gone. "
             "Name an array or a data frame that holds the data (numpy.asarray makes one), and "
             "give that to the model."
         ) from None
-    _names[id(X)] = (link, name)
     return X
 
 
 def given_name(X: Any) -> str | None:
     """Return the name that the user gave to data, None where he gave none."""
-    found = _names.get(id(X))
-    return found[1] if found is not None and found[0]() is X else None
+    return _names.get(X)
 
 
 def key_of(X: Any) -> int:
     """Return the number of data: the same while the object lives, another for every other."""
-    known = _keys.get(id(X))
-    if known is not None and known[0]() is X:
-        return known[1]
+    known = _keys.get(X)
+    if known is not None:
+        return known
     number = next(_numbers)
     try:
-        _keys[id(X)] = (_link(_keys, X), number)
+        _keys.put(X, number)
     except TypeError:
         return _key_of_plain(X, number)
     return number
@@ -100,19 +98,6 @@ def _key_of_plain(X: Any, number: int) -> int:
     while len(_plain) > MANY_PLAIN:
         _plain.popitem(last=False)
     return number
-
-
-def _link(known: dict[int, Any], X: Any) -> ReferenceType[Any]:
-    """Return a weak reference to an object that strikes it off a list when it is gone."""
-    place = id(X)
-
-    def forget(link: ReferenceType[Any]) -> None:
-        # Without a lock: this runs wherever Python collects. Another may live there by now.
-        found = known.get(place)
-        if found is not None and found[0] is link:
-            known.pop(place, None)
-
-    return ref(X, forget)
 
 
 def _is_name(text: str) -> bool:

@@ -13,35 +13,31 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from weakref import ReferenceType, ref
 
 import numpy as np
 
 from skledger._guard import contain
-from skledger.capture.fingerprints import (
-    Fingerprint,
-    Sample,
-    sample_of,
-    sampled,
-    some_rows,
-)
+from skledger.capture.fingerprints import SAME, Sample, finer_rows, is_column, sample_of
+from skledger.capture.remembered import Link, Remembered, remembered, root_of
+from skledger.capture.sources import TRUTHS, UNKNOWN_DATASET, n_rows_of
+from skledger.capture.weakly import WeakById
 
 if TYPE_CHECKING:
-    from skledger.hooks.events import Source
+    from skledger.capture.sources import Source
 
-__all__ = ["find", "forget_all", "has_any", "link", "remember"]
+__all__ = ["AMBIGUOUS", "EXCHANGED", "NONE", "find", "forget_all", "has_any", "link", "remember"]
 
-#: Predictions that are remembered by their values and their memory; each takes at most 64 KB.
+#: Predictions that are remembered by their values and their memory; each takes about 64 KB at most.
 KEPT = 64
 KEPT_OF_NOBODY = 16
-#: What a data set is called when it is not known which of several it is.
-UNKNOWN_DATASET = "unknown_dataset"
+#: Earlier ones of which only a hash is left: enough to know that somebody else predicted the same.
+DOUBTS = 10_000
 #: Arguments that are what a prediction is compared with: a prediction only when nothing else is.
-TRUTHS = ("y_true", "labels_true", "y")
+TRUTH_ARGUMENTS = (*TRUTHS, "y")
 #: Arguments that are the data themselves.
 DATA = ("X",)
 #: Arguments that are never a prediction.
@@ -52,49 +48,15 @@ MEMORY_WORK = 1000
 ELEMENTS = 16
 DEPTH = 8
 
-Link = ReferenceType[Any]
-#: Why nothing was found, and how something was.
-NONE, AMBIGUOUS = "none", "ambiguous"
-
-
-class _Remembered:
-    """A prediction: whose it is, where it lives, how many rows it has, and a copy of some."""
-
-    __slots__ = ("_values", "link", "n_rows", "rows", "source")
-
-    def __init__(self, source: Source | None, link: Link | None, n_rows: int, rows: Any):
-        self.source = source
-        self.link = link
-        self.n_rows = n_rows
-        self.rows = rows
-        self._values: Fingerprint | None = None
-
-    def is_unchanged(self, array: Any) -> bool:
-        """Tell whether the rows that were copied are still the same in the array itself."""
-        rows = self.rows
-        if rows is None:
-            return True
-        found = sampled(array) if isinstance(array, np.ndarray) else some_rows(array)
-        if found is None or found[1].dtype != rows.dtype or found[1].shape != rows.shape:
-            return False
-        if rows.dtype.hasobject:
-            return bool(np.all((found[1] == rows) | (found[1] != found[1])))
-        # NaN, too, is equal to itself.
-        return bool(found[1].tobytes() == rows.tobytes())
-
-    def fits(self, sample: Sample) -> bool:
-        """Tell whether an argument was made of it, by its values."""
-        if self.n_rows != sample.n_rows or self.rows is None:
-            return False
-        if self._values is None:  # most predictions are never asked
-            self._values = Fingerprint(self.rows)
-        return self._values.fits(sample)
-
+#: Why nothing was found; and a prediction that stands where the truth should be.
+NONE, AMBIGUOUS, EXCHANGED = "none", "ambiguous", "exchanged"
 
 _lock = threading.RLock()
-_by_id: dict[int, tuple[Link, Source | None, _Remembered | None]] = {}
-_recent: deque[_Remembered] = deque(maxlen=KEPT)
-_nobodys: deque[_Remembered] = deque(maxlen=KEPT_OF_NOBODY)
+_known: WeakById[tuple[Source | None, Remembered | None]] = WeakById()
+_recent: deque[Remembered] = deque()
+_nobodys: deque[Remembered] = deque()
+#: The runs of predictions that are not remembered any more; None is nobody's or those of several.
+_doubts: OrderedDict[int, str | None] = OrderedDict()
 
 
 def remember(array: Any, source: Source | None, *, values: bool = True) -> None:
@@ -113,22 +75,33 @@ def remember(array: Any, source: Source | None, *, values: bool = True) -> None:
         for each in array[:ELEMENTS]:  # one for each output
             remember(each, source, values=values)
         return
-    is_array = isinstance(array, np.ndarray)
-    found = None
-    if values:
-        found = sampled(array) if is_array else some_rows(array)
-    one = None
-    if found is not None or is_array:
-        n_rows, rows = found or (0, None)
-        one = _Remembered(source, None, n_rows, rows)
+    one = remembered(array, source, values=values)
     known = link(array, source, one)
-    if one is not None:
-        one.link = known if is_array else None
-        with _lock:
-            (_nobodys if source is None else _recent).append(one)
+    if one is None:
+        return
+    if isinstance(array, np.ndarray):
+        one.link = known
+        root = root_of(array)
+        # A view of a view is, for NumPy, one of what owns the memory.
+        if root is not None:
+            link(root, source, remembered(root, source, values=values))
+    with _lock:
+        _append(one)
 
 
-def link(array: Any, source: Source | None, values: _Remembered | None = None) -> Link | None:
+def _append(one: Remembered) -> None:
+    kept, most = (_nobodys, KEPT_OF_NOBODY) if one.source is None else (_recent, KEPT)
+    kept.append(one)
+    if len(kept) > most:
+        gone = kept.popleft()
+        if gone.rows is not None:
+            value, run_id = gone.value, None if gone.source is None else gone.source.run_id
+            _doubts[value] = run_id if _doubts.get(value, run_id) == run_id else None
+            if len(_doubts) > DOUBTS:
+                _doubts.popitem(last=False)
+
+
+def link(array: Any, source: Source | None, values: Remembered | None = None) -> Link | None:
     """Remember an object by its identity, until it is gone; None when nothing would tell.
 
     Parameters
@@ -137,23 +110,13 @@ def link(array: Any, source: Source | None, values: _Remembered | None = None) -
         The object.
     source : Source or None
         Where it came from.
-    values : _Remembered, optional
+    values : Remembered, optional
         What it was like then; without it, nobody notices when it is written to.
     """
-    place = id(array)
-
-    def forget(gone: Link) -> None:
-        # Without the lock: this runs wherever Python collects. Another may live there by now.
-        found = _by_id.get(place)
-        if found is not None and found[0] is gone:
-            _by_id.pop(place, None)
-
     try:
-        made = ref(array, forget)
+        return _known.put(array, (source, values))
     except TypeError:
         return None
-    _by_id[place] = made, source, values
-    return made
 
 
 def has_any() -> bool:
@@ -164,9 +127,10 @@ def has_any() -> bool:
 def forget_all() -> None:
     """Forget every prediction."""
     with _lock:
-        _by_id.clear()
+        _known.clear()
         _recent.clear()
         _nobodys.clear()
+        _doubts.clear()
 
 
 def _after_fork() -> None:
@@ -191,24 +155,36 @@ def find(arguments: Mapping[str, Any]) -> tuple[Source | None, str]:
     Returns
     -------
     source : Source or None
-    how : {"identity", "view", "memory", "values", "ambiguous", "none"}
-        Without a source, one of the last two.
+    how : str
+        ``identity``, ``view`` or ``memory``; by values ``values``, ``rounded``, ``threshold`` or
+        ``transformed``; ``exchanged`` when it stands where the truth should be. Without a source,
+        ``ambiguous`` or ``none``.
     """
     truths: list[Any] = []
     others: list[Any] = []
     data: list[Any] = []
     for name, value in arguments.items():
         if _is_array_like(value) and name not in NEVER:
-            (truths if name in TRUTHS else data if name in DATA else others).append(value)
+            among = truths if name in TRUTH_ARGUMENTS else data if name in DATA else others
+            among.append(value)
     # What is measured against itself proves nothing.
     others = [each for each in others if not any(each is truth for truth in truths)] or others
     found = _linked(others) or _by_values(others if others else truths)
+    # What was only encoded is no prediction where there is one.
+    found = [each for each in found if not _is_prepared(each)] or found
     # People change the places of truth and prediction, and compare two models.
-    found += [each for each in _linked(truths) if each[0] is not None or not found]
+    there = [each for each in _linked(truths) if not _is_prepared(each)]
+    if not found and others and there:
+        return _choose([(source, EXCHANGED) for source, _ in there])
+    found += [each for each in there if each[0] is not None or not found]
     return _choose(found or _linked(data))
 
 
 Found = tuple["Source | None", str]
+
+
+def _is_prepared(found: Found) -> bool:
+    return found[0] is not None and found[0].method == "transform"
 
 
 def _choose(found: list[Found]) -> tuple[Source | None, str]:
@@ -254,18 +230,18 @@ def _parts(value: Any) -> Iterator[Any]:
 
 
 def _linked_one(value: Any) -> Found | None:
-    known = _by_id.get(id(value))
-    if known is not None and known[0]() is value:
+    known = _known.get(value)
+    if known is not None:
         return _unchanged(known, value, "identity")
-    if not _by_id:
+    if not _known:
         return None
     array = value if isinstance(value, np.ndarray) else _array_of(value)
     if array is None:
         return None
     base = array
     for _ in range(DEPTH):
-        known = _by_id.get(id(base))
-        if known is not None and known[0]() is base:
+        known = _known.get(base)
+        if known is not None:
             return _unchanged(known, base, "view")
         base = getattr(base, "base", None)
         if base is None:
@@ -275,10 +251,10 @@ def _linked_one(value: Any) -> Found | None:
 
 
 def _unchanged(
-    known: tuple[Link, Source | None, _Remembered | None], value: Any, how: str
+    known: tuple[Source | None, Remembered | None], value: Any, how: str
 ) -> Found | None:
     """Return whose prediction an object is; None when it has been written to since."""
-    return (known[1], how) if known[2] is None or known[2].is_unchanged(value) else None
+    return (known[0], how) if known[1] is None or known[1].is_unchanged(value) else None
 
 
 def _array_of(value: Any) -> Any:
@@ -305,7 +281,7 @@ def _sharing(array: Any) -> Found | None:
     return None
 
 
-def _snapshot() -> list[_Remembered]:
+def _snapshot() -> list[Remembered]:
     with _lock:
         return [*_nobodys, *_recent]
 
@@ -317,23 +293,33 @@ def _by_values(values: Iterable[Any]) -> list[Found]:
     sizes = {each.n_rows for each in _snapshot() if each.rows is not None}
     found: list[Found] = []
     for value in values:
-        if _length(value) not in sizes:
-            continue
-        with contain("where an argument of a metric came from"):
-            sample = sample_of(value)
-            if sample is not None:
-                found += _fitting(sample)
-    return found
+        if n_rows_of(value) in sizes:
+            with contain("where an argument of a metric came from"):
+                sample = sample_of(value)
+                if sample is not None:
+                    found += _fitting(value, sample)
+    return sorted(found, key=lambda each: each[1] != SAME)
 
 
-def _fitting(sample: Sample) -> list[Found]:
+def _fitting(value: Any, sample: Sample) -> list[Found]:
+    """Return whose predictions an argument was made of; nobody's, too, where that may be."""
     found: list[Found] = []
+    finer: dict[int, Sample] = {}
     for each in reversed(_snapshot()):
-        if each.fits(sample):
-            found.append((each.source, "values"))
+        how = each.fits(sample)
+        if how and each.step is not None:
+            if each.step not in finer:
+                finer[each.step] = Sample(sample.n_rows, finer_rows(value, each.step))
+            how = each.fits_finer(finer[each.step])
+        if not how:
+            continue
+        source = each.source
+        found.append((source, how))
+        if source is None:
+            continue
+        if _doubts.get(each.value, source.run_id) != source.run_id:
+            found.append((None, how))
+        data = None if source.data is None else source.data()
+        if data is not None and is_column(sample, data):  # a rule as good as the model
+            found.append((None, how))
     return found
-
-
-def _length(value: Any) -> int:
-    shape = getattr(value, "shape", None)
-    return int(shape[0]) if shape else len(value) if isinstance(value, list | tuple) else 0

@@ -3,13 +3,41 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import ReferenceType
 
-__all__ = ["UNKNOWN_DATASET", "Source"]
+__all__ = ["TRUTHS", "UNKNOWN_DATASET", "Fit", "Source", "n_rows_of"]
 
 #: The name of data that no variable of the user's names.
 UNKNOWN_DATASET = "unknown_dataset"
+#: Arguments of metrics that predictions are compared with.
+TRUTHS = ("y_true", "labels_true")
+
+
+def n_rows_of(data: Any) -> int | None:
+    """Return how many rows data have, where they say so."""
+    shape = getattr(data, "shape", None)
+    if shape:
+        return shape[0]  # type: ignore[no-any-return]
+    return len(data) if isinstance(data, list | tuple) else None
+
+
+class Fit(NamedTuple):
+    """What a fitted estimator is known by.
+
+    Parameters
+    ----------
+    run_id : str
+        The run that its fit is booked in.
+    serial : int
+        Tells the fits of this process apart, also those of one object.
+    step : int
+        Of a model that learns in steps, the last.
+    """
+
+    run_id: str
+    serial: int = 0
+    step: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +62,10 @@ class Source:
         The data themselves, where they can be referenced weakly.
     n_samples : int or None
         How many rows they have.
+    serial : int
+        Which fit of this process the estimator was at, see `Fit`.
+    step : int
+        At which step.
     """
 
     run_id: str
@@ -44,3 +76,5 @@ class Source:
     data_key: int
     data: ReferenceType[Any] | None
     n_samples: int | None
+    serial: int = 0
+    step: int = 0

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
-from skledger.capture.sources import UNKNOWN_DATASET, Source
+from skledger.capture.sources import UNKNOWN_DATASET, Fit, Source
 from skledger.capture.warned import RaisedWarning
 
 __all__ = [
@@ -155,8 +155,8 @@ class Measured:
     source : Source or None
         The prediction that was measured; None when it is nobody's, or nobody knows whose.
     how : str
-        How it was found: ``identity``, ``view``, ``memory``, ``values``, ``score``, ``active run``
-        (there is none, and a run is open), ``ambiguous`` or ``none``.
+        How it was found: ``score``, as `skledger.capture.provenance.find` tells, or ``active run``
+        (there is none, and a run is open).
     rows : object
         The data of a ``score``.
     """
@@ -190,8 +190,8 @@ class Listener(Protocol):
         """Take note after the cross-validation, whether it returned or raised."""
         ...
 
-    def run_of(self, estimator: Any) -> str | None:
-        """Return the run that an estimator's fit is booked in; a look-up, for each prediction."""
+    def fit_of(self, estimator: Any) -> Fit | None:
+        """Return what an estimator's fit is booked as; a look-up, for each prediction."""
         ...
 
     def measured(self, event: Measured) -> None:

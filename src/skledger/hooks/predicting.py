@@ -15,14 +15,15 @@ from weakref import ref
 
 from skledger._guard import contain, switch, thread
 from skledger.capture.named_data import key_of
+from skledger.capture.sources import UNKNOWN_DATASET, Fit, Source, n_rows_of
 from skledger.hooks import classes
 from skledger.hooks.callers import name_of, user_frame
 from skledger.hooks.estimators import only_prepares
-from skledger.hooks.events import UNKNOWN_DATASET, Listener, Source
+from skledger.hooks.events import Listener
 from skledger.hooks.frames_importlib_bootstrap import around_question
 from skledger.hooks.patching import PatchSet
 
-__all__ = ["METHODS", "is_outermost", "patch", "rows_of", "source_of", "unpatch"]
+__all__ = ["METHODS", "is_outermost", "patch", "source_of", "unpatch"]
 
 #: What a fitted estimator is asked by.
 METHODS = (
@@ -61,30 +62,24 @@ def is_outermost() -> bool:
     return switch.enabled and not (thread.depth or thread.asking or thread.muted)
 
 
-def source_of(estimator: Any, run_id: str, method: str, X: Any, dataset: str | None) -> Source:
+def source_of(estimator: Any, fit: Fit, method: str, X: Any, dataset: str | None) -> Source:
     """Return where the answer of an estimator came from."""
     try:
         data = ref(X)
     except TypeError:  # a list
         data = None
     return Source(
-        run_id,
+        fit.run_id,
         ref(estimator),
         type(estimator).__name__,
         method,
         dataset or UNKNOWN_DATASET,
         key_of(X),
         data,
-        rows_of(X),
+        n_rows_of(X),
+        fit.serial,
+        fit.step,
     )
-
-
-def rows_of(X: Any) -> int | None:
-    """Return how many rows data have, where they say so."""
-    shape = getattr(X, "shape", None)
-    if shape:
-        return shape[0]  # type: ignore[no-any-return]
-    return len(X) if isinstance(X, list | tuple) else None
 
 
 def _patch_class(cls: type) -> None:
@@ -113,8 +108,8 @@ def _answered(
     if listener is None:
         return
     with contain("whose prediction this is"):
-        run_id = listener.run_of(instance)
-        if run_id is None:
+        fit = listener.fit_of(instance)
+        if fit is None:
             if method != "transform" and provenance.has_any():
                 provenance.remember(answer, None)
             return
@@ -122,7 +117,7 @@ def _answered(
         if answer is X:
             return  # the user's own data
         name = name_of(X, user_frame(sys._getframe(2)))
-        source = source_of(instance, run_id, method, X, name)
+        source = source_of(instance, fit, method, X, name)
         provenance.remember(answer, source, values=method != "transform")
 
 

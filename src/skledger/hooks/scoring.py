@@ -6,13 +6,14 @@ Only outermost calls count: a metric inside a ``score``, a fit or another metric
 from __future__ import annotations
 
 import functools
+import logging
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import wrapt
 
-from skledger._guard import contain, muted
+from skledger._guard import contain, muted, say
 from skledger.hooks import classes
 from skledger.hooks.callers import is_from_inspection, names_of, user_frame
 from skledger.hooks.cells import FunctionPatches
@@ -33,6 +34,7 @@ _functions = FunctionPatches()
 _methods = PatchSet()
 _listener: Listener | None = None
 _waiting = False
+_said = False
 
 
 def patch(listener: Listener) -> None:
@@ -98,8 +100,8 @@ def _score_returned(
     if listener is None:
         return
     with contain(f"the score of {type(instance).__name__}"), muted():
-        run_id = listener.run_of(instance)
-        if run_id is None and not _has_active_run():
+        fit = listener.fit_of(instance)
+        if fit is None and not _has_active_run():
             return
         frame = user_frame(sys._getframe(1))
         if is_from_inspection(sys._getframe(1), frame):
@@ -109,8 +111,8 @@ def _score_returned(
         names = names_of(given, frame)
         X = given.get("X", args[0] if args else None)
         source = None
-        if run_id is not None:
-            source = source_of(instance, run_id, "score", X, names.get("X"))
+        if fit is not None:
+            source = source_of(instance, fit, "score", X, names.get("X"))
         how = "active run" if source is None else "score"
         listener.measured(Measured("score", instance, given, names, value, source, how, X))
 
@@ -135,8 +137,10 @@ def _metric_returned(
         source, how = provenance.find(given)
         if source is None:
             if not _has_active_run():
+                if how == provenance.AMBIGUOUS:
+                    _say_once(name)
                 return
-            how = "active run" if how == "none" else how
+            how = "active run" if how == provenance.NONE else how
         frame = user_frame(sys._getframe(1))
         if is_from_inspection(sys._getframe(1), frame):
             return
@@ -145,6 +149,19 @@ def _metric_returned(
                 provenance.link(each, source)
         names = names_of(given, frame)
         listener.measured(Measured(name, None, given, names, value, source, how))
+
+
+def _say_once(name: str) -> None:
+    """Say that a metric is booked nowhere; who compares models on equal data meets that often."""
+    global _said
+    if not _said:
+        _said = True
+        say(
+            logging.WARNING,
+            f"skledger: {name} is booked nowhere: what it was given may come from several models "
+            "that predict the same. Give it what predict returned itself, or measure in a run that "
+            "skledger.start_run() opens. This is said once.",
+        )
 
 
 def _names_of_function(function: Any) -> tuple[str, ...]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import ReferenceType
@@ -47,6 +48,8 @@ class Booking:
         The training metrics.
     train_key : int, optional
         The number of the training data.
+    train_name : str, optional
+        What they are called.
     seconds : float
         How long the fit took.
     started : int
@@ -57,12 +60,14 @@ class Booking:
         Whether pictures of held-out data are wanted.
     step : int
         Of a model that learns in steps, the last.
+    serial : int
+        Tells the fits of this process apart.
     kind, classes : object
         What is known of the model, once somebody asked.
     shown, looked : set
         Data sets whose pictures are there, and the metrics for which they were looked at.
     inputs : set
-        Data sets that are described.
+        Data sets that are described, and the names under which they are.
     plots : dict
         The numbers behind the pictures of each data set.
     """
@@ -75,16 +80,18 @@ class Booking:
     model_id: str | None = None
     training: Any = field(default_factory=dict)
     train_key: int | None = None
+    train_name: str | None = None
     seconds: float = 0.0
     started: int = 0
     is_fresh: bool = False
     pictures: bool = True
     step: int = 0
+    serial: int = field(default_factory=itertools.count(1).__next__)
     kind: str | None = None
     classes: Any = None
     shown: set[tuple[int | None, str]] = field(default_factory=set)
     looked: set[tuple[int | None, str]] = field(default_factory=set)
-    inputs: set[int] = field(default_factory=set)
+    inputs: set[tuple[int, str]] = field(default_factory=set)
     plots: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
@@ -116,8 +123,10 @@ class Pending:
         Copies of what the call was given.
     group : str, optional
         Which pictures of the data are wanted: ``labels`` or ``scores``.
-    checks : container of str
+    checks : sequence of str
         The checks that are wanted.
+    training : mapping
+        The training metrics that it may be compared with.
     report : dict, optional
         Of a report as text, the arguments to make it with once more.
     data_input : DatasetInput, optional
@@ -135,6 +144,7 @@ class Pending:
     step: int = 0
     held: Held | None = None
     group: str | None = None
-    checks: Container[str] = ()
+    checks: Sequence[str] = ()
+    training: Any = field(default_factory=dict)
     report: dict[str, Any] | None = None
     data_input: DatasetInput | None = None

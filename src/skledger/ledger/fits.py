@@ -13,7 +13,7 @@ from skledger.capture.likeness import likeness
 from skledger.capture.params import params_as_text
 from skledger.capture.results import has_candidates
 from skledger.errors import ModelTooLargeError
-from skledger.ledger import after_fit, drawing, measured, warm
+from skledger.ledger import after_fit, drawing, measured, taking, warm
 from skledger.ledger.data_inputs import train_input
 from skledger.ledger.notes import FitNote, Noted
 from skledger.ledger.place import place_for
@@ -32,6 +32,7 @@ from skledger.tracking.runs import status_after
 
 if TYPE_CHECKING:
     from skledger.autologging import Config
+    from skledger.capture.sources import Fit
     from skledger.hooks.events import FitCall, Measured
 
 __all__ = ["FitLedger"]
@@ -161,14 +162,14 @@ class FitLedger:
 
     # -- what is measured later -----------------------------------------------------------------
 
-    def run_of(self, estimator: Any) -> str | None:
-        """Return the run that an estimator's fit is booked in."""
-        return after_fit.run_of(estimator)
+    def fit_of(self, estimator: Any) -> Fit | None:
+        """Return what an estimator's fit is booked as."""
+        return after_fit.fit_of(estimator)
 
     def measured(self, event: Measured) -> None:
         """Book what a metric or a score gave."""
         if self.config.log_post_training_metrics:
-            after_fit.take(self.config, event)
+            taking.take(self.config, event)
 
     def loaded(self, estimator: Any, described: Mapping[str, Any]) -> None:
         """Link a model that was loaded with its run."""

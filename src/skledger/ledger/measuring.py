@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Container, Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from skledger._guard import contain, say
@@ -104,7 +104,7 @@ def _book_iterations(call: FitCall, note: FitNote, *, with_data: bool) -> None:
     records.steps += [Metric(storable_key(key), value, ended, step) for key, value, step in found]
 
 
-def wanted_checks(given: bool | Iterable[str]) -> Container[str]:
+def wanted_checks(given: bool | Iterable[str]) -> Sequence[str]:
     """Return the names of the checks that ``autolog(checks=...)`` asks for."""
     if isinstance(given, bool):
         return NAMES if given else ()
