@@ -328,6 +328,21 @@ def test_names_in_comprehensions_closures_and_scripts(heard, model):
     assert [each[2] for each in heard.take()] == ["part", "part", "X_hold", "X_in"]
 
 
+def test_of_two_names_the_written_one_counts(heard, model):
+    """A variable that holds the same data is no name for a call that is written with another."""
+    data = X_test + 0
+    X_held = data
+    model.score(X_held, y_test)
+    model.score(data, y_test)
+    accuracy_score(
+        y_test,
+        model.predict(
+            X_held,
+        ),
+    )
+    assert [e.source.dataset for e in heard.events] == ["X_held", "data", "X_held"]
+
+
 def test_a_given_name_comes_first(heard, model):
     """`name_data` names the object, whatever variable holds it, and nothing else."""
     X_valid = skledger.name_data(X_test.copy(), "holdout")
