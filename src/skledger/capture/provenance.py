@@ -305,6 +305,7 @@ def _fitting(value: Any, sample: Sample) -> list[Found]:
     """Return whose predictions an argument was made of; nobody's, too, where that may be."""
     found: list[Found] = []
     finer: dict[int, Sample] = {}
+    is_given: dict[int, bool] = {}
     for each in reversed(_snapshot()):
         how = each.fits(sample)
         if how and each.step is not None:
@@ -319,7 +320,9 @@ def _fitting(value: Any, sample: Sample) -> list[Found]:
             continue
         if _doubts.get(each.value, source.run_id) != source.run_id:
             found.append((None, how))
-        data = None if source.data is None else source.data()
-        if data is not None and is_column(sample, data):  # a rule as good as the model
+        if source.data_key not in is_given:
+            data = None if source.data is None else source.data()
+            is_given[source.data_key] = data is not None and is_column(sample, data)
+        if is_given[source.data_key]:  # a rule as good as the model
             found.append((None, how))
     return found
