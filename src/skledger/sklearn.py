@@ -266,7 +266,7 @@ def _saver(
 
 
 def load_model(
-    model_uri: str,
+    model_uri: _AnyPath,
     dst_path: _AnyPath | None = None,
     *,
     verify: bool = True,
@@ -278,7 +278,7 @@ def load_model(
 
     Parameters
     ----------
-    model_uri : str
+    model_uri : str or path-like
         ``runs:/<run id>/model``, ``models:/m-<id>``, the path of a model folder, or the URI of a
         folder among artifacts.
     dst_path : path-like, optional
@@ -314,6 +314,7 @@ def load_model(
         When the model cannot be loaded here, such as for want of a package.
     """
     from skledger.models.loading import load_described_model
+    from skledger.models.uris import parse_model_uri
     from skledger.tracking.model_uris import locate
 
     found = locate(model_uri, verify=verify).copied_to(dst_path)
@@ -328,7 +329,7 @@ def load_model(
         )
     finally:
         classes_changed()
-    if model_uri.startswith(("runs:", "models:")):
+    if parse_model_uri(model_uri).kind in ("run", "logged_model", "registered"):
         model_loaded(estimator, described)
     return estimator
 
