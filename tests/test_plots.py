@@ -175,6 +175,19 @@ def folds(*metrics, name="test_{}", **more):
     return {"kind": "cv_scores", "title": "Scores by fold", "metrics": given, **more}
 
 
+def calibration(x, y, brier=0.125, **more):
+    return {
+        "kind": "calibration_curve",
+        "title": "X_test calibration",
+        "positive": "1",
+        "x": list(x),
+        "y": list(y),
+        "counts": [7] * len(x),
+        "brier": brier,
+        **more,
+    }
+
+
 NOISE = np.random.default_rng(0).normal(0, 5, 300)
 PICTURES = {
     "matrix of none": confusion(0),
@@ -218,6 +231,13 @@ PICTURES = {
     "precision recall of one": curves("precision_recall_curve", 1),
     "precision recall of eleven": curves("precision_recall_curve", 11, classes=11),
     "precision recall of one point": curves("precision_recall_curve", 1, points=1),
+    "calibration": calibration(np.linspace(0.05, 0.95, 10), np.linspace(0, 1, 10) ** 2),
+    "calibration, none": calibration([], [], None),
+    "calibration, one point": calibration([0.5], [1.0], 0.25, sampled=2_000_000),
+    "calibration, long": calibration([0.2, 0.9], [0.0, 1.0], positive=LONG * 4),
+    "calibration, without the rest": {"kind": "calibration_curve", "x": [0, 1], "y": [1, 0]},
+    "calibration, nothing known": calibration([None, math.nan], [0.5, None], math.nan),
+    "calibration beyond the square": calibration([-1e308, 0.5, 1e308], [1e308, 0.5, -9], 1e308),
     "predicted": actual(NOISE, NOISE + 1, n=23_000),
     "predicted, one point": actual([3.0], [2.0]),
     "predicted, constant": actual([7] * 9, [7] * 9),
@@ -443,6 +463,7 @@ def test_drawing_leaves_the_numbers_alone():
         (bars([1, 2], n_features=30, left_out=28), "2 of 30 features, 28 left out"),
         (bars(range(100)), "60 of 100 features, 40 left out"),
         (curves("roc_curve", 1, sampled=5000), "from a sample of 5,000 rows"),
+        (calibration([0.5], [0.5], sampled=5000), "from a sample of 5,000 rows"),
         (curves("roc_curve", 11, classes=100), "the 10 of 100 classes with the smallest AUC"),
         (heatmap([[1]], left_out=9), "9 more not shown"),
         (heatmap([[1] * 1300]), "100 more not shown"),
@@ -473,6 +494,23 @@ def test_areas_are_written(monkeypatch):
         several = [line for line, *_ in texts_of(monkeypatch, curves(kind, 3))]
         assert area in several
         assert several.count("0.900") == 3
+
+
+@pytest.mark.parametrize(
+    ("brier", "text"), [(0.125, "0.125"), (0, "0.000"), (None, "–"), (math.nan, "–")]
+)
+def test_calibration_tells_class_and_brier_score(brier, text, monkeypatch):
+    """One that is not known is not shown as a perfect one."""
+    lines = [line for line, *_ in texts_of(monkeypatch, calibration([0.5], [0.5], brier))]
+    assert f"Brier score {text} · positive: 1" in lines
+
+
+def test_a_single_probability_can_be_seen():
+    """One point makes no line, and is drawn nevertheless."""
+    drawn = opened(draw(calibration([0.5], [0.25]))).reshape(-1, 3)
+    empty = opened(draw(calibration([0.5], [7.0]))).reshape(-1, 3)
+    blue = (0, 114, 178)
+    assert (drawn == blue).all(axis=1).sum() >= 30 + (empty == blue).all(axis=1).sum()
 
 
 def test_cells_are_annotated_up_to_fifteen_classes(monkeypatch):
@@ -624,7 +662,9 @@ except ImportError as error:
 def test_unknown_kind_names_the_known_ones():
     """An unknown kind is refused with the list of the known."""
     for kind in ("pie", None, ["bars"]):
-        with pytest.raises(InvalidParameterError, match=r"known kinds: bars, confusion_matrix"):
+        with pytest.raises(
+            InvalidParameterError, match=f"known kinds: {', '.join(sorted(DRAWERS))}"
+        ):
             draw({"kind": kind})
 
 
@@ -816,6 +856,9 @@ def pictures(make):
     if kind == "residuals":
         histogram = {"edges": row(m + 1), "counts": row(m)}
         return {**picture, "predicted": row(n), "residual": row(n), "histogram": histogram}
+    if kind == "calibration_curve":
+        told = {"positive": make(words), "brier": make(numbers), "sampled": m}
+        return {**picture, "x": row(n), "y": row(n), "counts": row(n), **told}
     if kind not in ("roc_curve", "precision_recall_curve"):
         return {**picture, **make(searched(kind, row, names, n, m))}
     lines = [

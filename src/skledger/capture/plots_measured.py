@@ -5,7 +5,7 @@ from __future__ import annotations
 from skledger.capture._grid import titled
 from skledger.capture._panel import GREY, Panel
 from skledger.capture._sheet import Sheet
-from skledger.capture.plots import _BLUE, Picture, _count, _nothing, _pairs, drawer
+from skledger.capture.plots import _BLUE, Picture, _count, _nothing, _pairs, _three, drawer
 
 __all__: list[str] = []
 
@@ -13,7 +13,7 @@ __all__: list[str] = []
 @drawer("calibration_curve")
 def _calibration_curve(picture: Picture) -> Sheet:
     x, y = _pairs(picture, "x", "y")
-    notes = [f"Brier score {float(picture.get('brier') or 0.0):.3f}"]
+    notes = [f"Brier score {_three(picture.get('brier'))}"]
     if picture.get("positive"):
         notes.append(f"positive: {picture['positive']}")
     if _count(picture, "sampled"):
@@ -26,4 +26,6 @@ def _calibration_curve(picture: Picture) -> Sheet:
     panel.frame("Mean predicted probability", "Share of positives")
     sheet.line(panel.across([0, 1]), panel.up([0, 1]), GREY, dashes=(5, 4))
     sheet.line(panel.across(x), panel.up(y), _BLUE, thick=2, within=panel.box)
+    # Of a model that gives one probability only, there is no line.
+    sheet.dots(panel.across(x), panel.up(y), _BLUE, radius=4, opacity=1.0, within=panel.box)
     return sheet
