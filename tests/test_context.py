@@ -8,6 +8,7 @@ import platform
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -337,7 +338,9 @@ class TestNotebooks:
 
     @pytest.fixture(autouse=True)
     def _kernel(self, monkeypatch):
-        monkeypatch.setitem(sys.modules, "ipykernel", sys)
+        shell = SimpleNamespace(kernel=object())
+        ipython = SimpleNamespace(get_ipython=lambda: shell)
+        monkeypatch.setitem(sys.modules, "IPython", ipython)
         for name in ("JPY_SESSION_NAME", "IPYNB_FILE"):
             monkeypatch.delenv(name, raising=False)
 
@@ -373,6 +376,14 @@ class TestNotebooks:
         git(repository, "commit", "-q", "-a", "-m", "two")
         assert context.default_tags()[COMMIT] == git(repository, "rev-parse", "HEAD") != first
         wait_for(lambda: context.default_tags().get(DIRTY) == "false")
+
+
+@pytest.mark.parametrize("shell", [None, SimpleNamespace()], ids=["none", "terminal"])
+def test_a_program_that_imports_a_kernel_is_none(monkeypatch, shell):
+    """Neither ``import ipykernel`` nor IPython on a terminal makes a notebook of it."""
+    monkeypatch.setitem(sys.modules, "ipykernel", sys)
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    assert context.default_tags()["mlflow.source.type"] == "LOCAL"
 
 
 def wait_for(condition):

@@ -10,6 +10,7 @@ import time
 from skledger._guard import contain
 from skledger.ledger.screens import Lines, Notebook, Screen, State, others_draw
 from skledger.ledger.terminal import Terminal
+from skledger.tracking.context import in_notebook
 
 __all__ = ["Progress", "open_progress"]
 
@@ -163,7 +164,7 @@ if hasattr(os, "register_at_fork"):  # Windows has no fork
 
 def _screen(always: bool) -> Screen | None:
     """Return where progress is shown now, or None; this looks, and imports nothing."""
-    if _in_notebook():
+    if in_notebook():
         return Notebook()
     stream = sys.stderr
     if stream is None or stream.closed:
@@ -172,8 +173,3 @@ def _screen(always: bool) -> Screen | None:
     if wanted and stream.isatty() and not others_draw():
         return Terminal(stream)
     return Lines(stream) if always else None
-
-
-def _in_notebook() -> bool:
-    get_shell = getattr(sys.modules.get("IPython"), "get_ipython", None)
-    return get_shell is not None and getattr(get_shell(), "kernel", None) is not None

@@ -22,6 +22,7 @@ __all__ = [
     "COMMIT_TAG",
     "USER_TAG",
     "default_tags",
+    "in_notebook",
     "look_around",
     "process_identity",
     "user_name",
@@ -214,7 +215,7 @@ _origins: dict[tuple[str, str, str], _Origin] = {}
 def _current_origin() -> _Origin:
     kind, argument = _LOCAL, sys.argv[0] if sys.argv else ""
     folder = ""
-    if "ipykernel" in sys.modules:
+    if in_notebook():
         kind, argument = _NOTEBOOK, _notebook()
     if kind == _NOTEBOOK or not argument.endswith(".py"):
         folder = _current_folder()
@@ -255,6 +256,15 @@ def _current_folder() -> str:
         return os.getcwd()  # noqa: PTH109 - hot
     except OSError:
         return os.devnull
+
+
+def in_notebook() -> bool:
+    """Tell whether this process is the kernel of a notebook; nothing is imported for it.
+
+    Programs import ``ipykernel`` for its widgets or its messages, and are no kernels.
+    """
+    get_shell = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    return get_shell is not None and getattr(get_shell(), "kernel", None) is not None
 
 
 def _notebook() -> str:
