@@ -722,7 +722,37 @@ def test_plots_goes_on_after_a_run_that_cannot_be_drawn(cli, undrawn):
     pictures[0].with_name("training_plots.json").write_text("{")
     result = cli("plots", "--missing", code=1)
     assert one in result.stderr
+    assert "training_plots.json" in result.stderr
     assert all(each.exists() for each in others)
+
+
+@pytest.mark.parametrize("name", ["X_plots.json", "measured/confusion_matrix_X.json"])
+def test_damaged_numbers_of_what_was_measured_are_told(cli, autolog, binary, name):
+    """As those of a fit are; `show` says so, and shows the rest."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import confusion_matrix
+
+    X, y = binary
+    confusion_matrix(y, LogisticRegression(solver="liblinear").fit(X, y).predict(X))
+    skledger.flush()
+    run = skledger.last_active_run()
+    damaged = Path(run.info.artifact_uri, name)
+    damaged.write_text("{")
+    damaged.with_suffix(".png").unlink(missing_ok=True)
+    result = cli("plots", "--missing", code=1)
+    assert run.info.run_id in result.stderr
+    assert name in result.stderr
+    output = cli("show", "last").output
+    assert name in output
+    assert "training_score" in output
+
+
+def test_files_of_the_users_are_no_numbers_of_pictures(cli):
+    """Whatever is in a file with such a name: it is not ours where nothing was fitted."""
+    with skledger.start_run():
+        skledger.log_text("{", "my_plots.json")
+        skledger.log_dict({"a": {"kind": "pie"}}, "other_plots.json")
+    assert cli("plots", "last").output == "Nothing is missing\n"
 
 
 def test_plots_needs_to_know_which(cli):

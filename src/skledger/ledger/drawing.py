@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from skledger._guard import contain, logger
+from skledger.errors import StoreError
 from skledger.ledger.place import Place
 from skledger.stores.artifacts import ArtifactStore, artifact_store, local_folder
 from skledger.tracking.entities import LoggedModel, Run
@@ -19,11 +20,15 @@ from skledger.tracking.model_uris import DIGESTS_TAG
 __all__ = ["Drawing", "draw_missing", "missing_pictures"]
 
 DIAGRAM_FILE = "estimator.html"
-#: The models whose diagram is that of their run. A search's best estimator is in the search's.
 #: Files with the numbers behind pictures, and what the names of those end in.
 PLOTS = re.compile(r".+_plots(-\d+)?\.json")
+#: Those of a fit.
+OF_A_FIT = re.compile(r"training_plots(-\d+)?\.json")
 #: Where each file may hold the numbers behind one picture of its own name.
 MEASURED_FOLDER = "measured"
+#: What a run has one of at the least when something was measured in it.
+MEASURED = frozenset({MEASURED_FOLDER, "metric_info.json"})
+#: The models whose diagram is that of their run. A search's best estimator is in the search's.
 DRAWN_MODEL = re.compile(r"model(-\d+)?")
 
 
@@ -116,8 +121,11 @@ def _pictures_in(artifacts: ArtifactStore, path: str) -> Iterator[tuple[str, dic
     with artifacts.open(path) as stream:
         try:
             numbers = json.load(stream)
-        except ValueError:
-            return
+        except ValueError as error:
+            raise StoreError(
+                f"the numbers behind pictures in {path} are damaged ({error}); put the file of a "
+                "copy in its place, or delete it"
+            ) from error
     for name, picture in numbers.items() if isinstance(numbers, dict) else ():
         if isinstance(picture, dict) and "kind" in picture:
             yield name, picture
@@ -139,7 +147,7 @@ def _missing(run: Run) -> Iterator[tuple[str, Callable[[], bytes]]]:
     artifacts = artifact_store(run.info.artifact_uri)
     present = set(artifacts.list())
     for path in sorted(present):
-        found = PLOTS.fullmatch(path)
+        found = (PLOTS if present & MEASURED else OF_A_FIT).fullmatch(path)
         if found is not None:
             for name, picture in _pictures_in(artifacts, path):
                 if f"{name}{found[1] or ''}.png" not in present:
