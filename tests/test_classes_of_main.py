@@ -18,7 +18,7 @@ class Mine(ClassifierMixin, BaseEstimator):
         self.classes_ = np.unique(y)
         return self
     def predict(self, X):
-        return np.zeros(len(X), dtype=int)
+        return X[:, 1].astype(int)
 
 def count():
     skledger.flush()

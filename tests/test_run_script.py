@@ -18,7 +18,7 @@ FIT = """
     import numpy as np
     from sklearn.linear_model import LinearRegression
     X = np.arange(20.0).reshape(10, 2)
-    LinearRegression().fit(X, X[:, 0])
+    LinearRegression().fit(X, X.sum(axis=1))
 """
 
 
