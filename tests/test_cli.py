@@ -355,6 +355,44 @@ def test_metrics_of_autologging_are_not_taken_for_the_users(cli, autolog, binary
     assert sorted(shown[3:]) == sorted([*own, "fit_seconds", "mean_absolute_error"])
 
 
+def test_curves_of_autologging_are_not_taken_for_the_users(cli, autolog, regression):
+    """Nor what is known of iterations, nor params that are charted; scores on other data are."""
+    from sklearn.ensemble import GradientBoostingRegressor
+    from sklearn.linear_model import BayesianRidge
+    from sklearn.neural_network import MLPRegressor
+
+    X, y = regression[0][:90], regression[1][:90]
+    boosted = {"n_estimators": 3, "subsample": 0.5, "warm_start": True}
+    model = GradientBoostingRegressor(**boosted).fit(X, y)
+    model.set_params(n_estimators=5).fit(X, y)
+    BayesianRidge(compute_score=True).fit(X, y)
+    MLPRegressor(hidden_layer_sizes=(2,), max_iter=300, tol=1.0, early_stopping=True).fit(X, y)
+    own = {"error": 0.5, "validation_score": 0.25}
+    with skledger.start_run():
+        GradientBoostingRegressor(n_estimators=3).fit(X, y)
+        skledger.log_metrics(own)
+    X_test, y_test = X[:20], y[:20]
+    model.score(X_test, y_test)
+    skledger.flush()
+    shown = cli("runs").output.splitlines()[0].split()[6:]
+    # In a run of the user's, a name that may be theirs is taken to be.
+    mine = {*own, "train_score", "GradientBoostingRegressor_score_X_test"}
+    assert shown[0] == "training_score"
+    assert set(shown[1:]) == mine
+
+
+def test_names_of_iterations_are_known(cli):
+    """Each metric that `skledger.capture.iterations` gives is told from a user's."""
+    from skledger.capture import iterations
+
+    kept = [name[:-1] for name in (*iterations._CURVES, *iterations._COUNTS)]
+    boosting = ["validation_0-rmse", "valid_1-l2", "training-auc", "learn-RMSE", "validation-RMSE"]
+    names = [*kept, *boosting, "best_iteration", "staged_score"]
+    book("fit", metrics=dict.fromkeys(names, 0.5), tags={"estimator_name": "SVC"})
+    book("mine", metrics={"profit": 1.5})
+    assert cli("runs").output.splitlines()[0].split()[6:] == ["profit"]
+
+
 def test_the_duration_of_fits_is_not_shown_twice(cli):
     """``fit_seconds`` fills no free column: ``duration`` tells it."""
     book("clusters", metrics={"fit_seconds": 1.5}, tags={"estimator_name": "KMeans"})
