@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -17,9 +18,12 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 
 @pytest.fixture
 def run_example():
-    """Run an example in an empty folder; return its output and the runs that it made."""
+    """Run an example in an empty folder; return its output and the runs that it made.
 
-    def run(name):
+    It says nothing on the standard error but the findings of first checks that are named.
+    """
+
+    def run(name, *checks):
         done = subprocess.run(
             [sys.executable, EXAMPLES / name],
             capture_output=True,
@@ -27,7 +31,10 @@ def run_example():
             timeout=120,
         )
         assert done.returncode == 0, done.stderr
-        assert done.stderr == ""
+        said = done.stderr.splitlines()
+        assert [re.findall(r"^skledger: .* \(check '(\w+)'\)$", line) for line in said] == [
+            [check] for check in checks
+        ]
         assert "skledger" in done.stdout.splitlines()[-1]
         assert sorted(path.name for path in Path.cwd().iterdir()) == [
             "skledger-artifacts",
@@ -52,7 +59,7 @@ def test_every_example_is_tested_here():
     """A new example needs a test."""
     text = Path(__file__).read_text(encoding="utf-8")
     for path in EXAMPLES.glob("*.py"):
-        assert f'run_example("{path.name}")' in text
+        assert f'run_example("{path.name}"' in text
 
 
 def test_titanic(run_example):
@@ -70,13 +77,20 @@ def test_titanic(run_example):
 
 def test_wine_quality(run_example):
     """Nine ElasticNets and a forest in an experiment of their own, with metrics on test data."""
-    _, runs = run_example("wine_quality.py")
+    output, runs = run_example("wine_quality.py", "train_better_than_test")
     assert _estimators(runs) == {"ElasticNet": 9, "RandomForestRegressor": 1}
     assert len({(r.data.params.get("alpha"), r.data.params.get("l1_ratio")) for r in runs}) == 10
     assert all({"rmse", "mae", "r2", "training_r2_score"} <= set(r.data.metrics) for r in runs)
     assert skledger.get_experiment_by_name("wine-quality").experiment_id == (
         runs[0].info.experiment_id
     )
+    # Only the forest has learned much of its training data by heart, and the example shows it.
+    key = "skledger.check.train_better_than_test"
+    (found,) = (run for run in runs if key in run.data.tags)
+    assert found.data.tags["estimator_name"] == "RandomForestRegressor"
+    assert found.data.metrics["training_r2_score"] > 0.8
+    assert found.data.metrics["r2"] < 0.5
+    assert f"But {found.data.tags[key]}\n" in output
 
 
 def test_text_tfidf(run_example):
