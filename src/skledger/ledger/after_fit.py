@@ -82,7 +82,8 @@ def link_step(call: FitCall, note: FitNote, step: int) -> None:
         booking = _booking(call, note)
         booking.pictures = False
         _enter(call.estimator, booking)
-    booking.step, booking.training = step, dict(note.records.metrics)
+    # The training metrics are those of the last batch, which says little of other data.
+    booking.step, booking.training = step, {}
     if note.records.model is not None:
         booking.model_id = note.records.model.model_id
 
