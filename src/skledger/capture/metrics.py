@@ -8,6 +8,7 @@ give; where scikit-learn cannot compute one (a class is missing, say), it is lef
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -67,12 +68,15 @@ class Evaluation:
         What ``predict`` returned for the data, or would have; None when it was not asked.
     sampled_rows : int or None
         How many rows were looked at, when it was not all of them.
+    price : tuple of (int, float) or None
+        For how many rows predictions were asked for, and how many seconds that took.
     """
 
     metrics: dict[str, float] = field(default_factory=dict)
     pictures: dict[str, dict[str, Any]] = field(default_factory=dict)
     predicted: Any = None
     sampled_rows: int | None = None
+    price: tuple[int, float] | None = None
 
 
 @dataclass(slots=True)
@@ -219,6 +223,7 @@ def _predict(job: _Job, *, one_target: bool) -> Any:
     predicted = None
     if hasattr(job.estimator, "predict"):
         with contain("the metrics of the training predictions"):
+            start = time.perf_counter()
             if one_target and predicts_the_likeliest(job.estimator):
                 probabilities = call(job.estimator.predict_proba, job.X)
                 job.answers["predict_proba"] = probabilities
@@ -226,8 +231,10 @@ def _predict(job: _Job, *, one_target: bool) -> Any:
                 given = classes.take(np.argmax(probabilities, axis=1))
             else:
                 given = call(job.estimator.predict, job.X)
+            seconds = time.perf_counter() - start
             job.result.predicted = job.answers["predict"] = given
             predicted = target_array(given)
+            job.result.price = predicted.shape[0], seconds
     return predicted
 
 
