@@ -23,6 +23,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import skledger
+from skledger.capture import data_sample
 from skledger.capture.data_profile import class_counts, profile_of
 from skledger.ledger import data_inputs
 from skledger.ledger.data_inputs import eval_input
@@ -359,6 +360,81 @@ def test_a_wide_frame_has_no_schema():
     told = eval_input(pd.DataFrame(np.zeros((3, 2000))), None, "wide").dataset
     assert told.schema is None
     assert json.loads(told.profile)["n_features"] == 2000
+
+
+def mixed_frame(n_rows, n_columns):
+    kinds = (
+        lambda: np.arange(n_rows) / 3,
+        lambda: np.array(["u", "v"], dtype=object)[np.arange(n_rows) % 2],
+        lambda: pd.Categorical(["a", "b"] * (n_rows // 2)),
+        lambda: pd.array(np.arange(n_rows), dtype="Int64"),
+    )
+    return pd.DataFrame({f"c{at}": kinds[at % 4]() for at in range(n_columns)})
+
+
+def sparse_frame(n_rows, n_columns):
+    matrix = sp.random(n_rows, n_columns, 0.1, format="csc", random_state=0)
+    return pd.DataFrame.sparse.from_spmatrix(matrix)
+
+
+@pytest.mark.parametrize("make", [mixed_frame, sparse_frame])
+@pytest.mark.parametrize("n_columns", [3, 64, 65, 3000])
+def test_columns_that_take_their_time_are_some(make, n_columns, monkeypatch):
+    """Of columns that are no plain numbers at most 64 are looked at, the first among them."""
+    frame = make(400, n_columns)
+    looks = []
+    look = data_sample._of_column
+    monkeypatch.setattr(data_sample, "_of_column", lambda *given: looks.append(0) or look(*given))
+    found = profile_of(frame)
+    assert min(n_columns, 33) <= len(looks) <= 64
+    assert found.profile["n_features"] == n_columns
+    assert found.digest == digest(make(400, n_columns))
+    assert found.digest != digest(frame.iloc[:, :-1])
+    assert found.digest != digest(frame.iloc[::-1])
+    assert found.digest != digest(frame.rename(columns={frame.columns[0]: "other"}))
+
+
+def test_a_sparse_frame_is_told_by_its_columns_up_to_64():
+    """pandas takes long for the rows of sparse columns: of many there is no schema."""
+    assert eval_input(sparse_frame(40, 64), None, "few").dataset.schema is not None
+    assert eval_input(sparse_frame(40, 65), None, "many").dataset.schema is None
+    assert eval_input(mixed_frame(40, 65), None, "mixed").dataset.schema is not None
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pd.arrays.SparseArray([0, 0, 1.5, 0, 2]),
+        pd.arrays.SparseArray([np.nan, 1, np.nan, 2, 3]),
+        pd.arrays.SparseArray([0, 0, 0, 0, 0]),
+        pd.arrays.SparseArray([1, 0, 0, 4, 0], kind="block"),
+        pd.arrays.SparseArray([True, False, True, False, False]),
+        pd.Categorical(["a", "b", None, "a", "b"]),
+        pd.array([1, None, 3, 4, 5], dtype="Int64"),
+        pd.array(["a", None, "c", "d", "e"], dtype="string"),
+        pd.Series(pd.date_range("2020", periods=5, tz="UTC")).array,
+        pd.Series(["x", 1, None, 2.5, b"y"], dtype=object).array,
+    ],
+    ids=lambda values: str(values.dtype),
+)
+@pytest.mark.parametrize("rows", [None, np.array([0, 2, 4]), np.array([1])], ids=str)
+def test_values_of_a_column_are_those_of_pandas(values, rows):
+    """What is looked at is what pandas gives for these rows, sparse columns included."""
+    series = pd.Series(values)
+    expected = (series if rows is None else series.iloc[rows]).to_numpy()
+    found = data_sample._of_column(series.array, rows)
+    assert [str(each) for each in found] == [str(each) for each in expected]
+
+
+def test_wide_polars():
+    """Of many columns of polars some are looked at; their number and names count."""
+    X = np.random.RandomState(0).rand(30, 200)
+    frame = polars_frame(X)
+    found = profile_of(frame)
+    assert len(found.features.values) == 2 + 50
+    assert found.digest == digest(polars_frame(X.copy()))
+    assert found.digest != digest(polars_frame(X[:, :-1]))
+    assert eval_input(frame, None, "wide").dataset.schema is not None
 
 
 def test_what_computes_is_left_alone():

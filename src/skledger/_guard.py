@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -141,11 +142,16 @@ class Switch:
         Every hook asks this first; installed is not enabled.
     started : int
         Outermost fits so far.
+    answers : dict of int to callable
+        By thread, while we compute a score in it, what gives the known answers of an estimator:
+        ``answers[thread](wrapped, instance, args, kwargs)`` returns one in a tuple, or None. Not in
+        `thread`, because every call of a hooked method looks here, and finds it empty.
     """
 
     def __init__(self) -> None:
         self.enabled = False
         self.started = 0
+        self.answers: dict[int, Callable[..., tuple[Any] | None]] = {}
         # By thread, so that a fit whose end was interrupted is not counted for ever.
         self._fitting: set[int] = set()
 
@@ -166,6 +172,7 @@ class Switch:
     def after_fork(self) -> None:
         """Make a child that was forked by a running fit passive: the parent books that fit."""
         self._fitting.clear()
+        self.answers.clear()
         if thread.depth:
             self.enabled = False
 

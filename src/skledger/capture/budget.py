@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,7 @@ from skledger.capture.metrics_score import (
 __all__ = [
     "SAMPLED_ROWS",
     "SEED",
+    "Allowance",
     "Budget",
     "affordable_rows",
     "may_predict",
@@ -36,6 +38,8 @@ __all__ = [
 
 #: Seconds that are always allowed.
 ALLOWED = 1.0
+#: Seconds that are always allowed for all predictions that are made for pictures after a ``score``.
+HELD_OUT = 0.5
 #: The share of the duration of the fit that is allowed when that is more.
 SHARE = 0.5
 #: Rows that are measured when a sample was asked for.
@@ -240,8 +244,111 @@ def rows_of(data: Any, rows: NDArray[np.intp]) -> Any:
     return _safe_indexing(data.tocsr() if hasattr(data, "tocsr") else data, rows)
 
 
+class Allowance:
+    """The time that predictions for nothing but pictures of held-out data may take, after one fit.
+
+    It is for all data sets together: a loop of scores on new data sets asks the model once more
+    for each only until it is used up. What a prediction took tells what the next one takes, so a
+    model is timed on a few rows only while nothing is known of it, and at most once a data set.
+
+    Parameters
+    ----------
+    fit_seconds : float
+        How long the fit took.
+    price : tuple of (int, float), optional
+        A prediction that was made already (`Evaluation.price`): of how many rows, in how many
+        seconds. With it no few rows are asked for first, unless the data are much larger.
+    clock : callable
+        Returns seconds.
+
+    Attributes
+    ----------
+    left : float
+        Seconds that are left. Threads that predict at the same time may overdraw it by little:
+        what a prediction is going to take is taken off before it begins.
+    """
+
+    __slots__ = ("_clock", "_price", "left")
+
+    def __init__(
+        self,
+        fit_seconds: float = 0.0,
+        price: tuple[int, float] | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.left = max(HELD_OUT, SHARE * fit_seconds)
+        # Of the largest prediction so far. One tuple, so that other threads see both numbers.
+        self._price = price or (0, 0.0)
+        self._clock = clock
+
+    def predict(self, estimator: Any, X: Any) -> Any:
+        """Return the predictions for data, where there is time for them.
+
+        Parameters
+        ----------
+        estimator : estimator
+            Fitted, with ``predict``.
+        X : array-like of shape (n_samples, n_features)
+            The data.
+
+        Returns
+        -------
+        array-like or None
+            None when it would take too long.
+        """
+        if not self.allows(estimator, X):
+            return None
+        n_rows = shape_of(X)[0] or 0
+        expected = self._expected(n_rows)
+        self.left -= expected
+        try:
+            return self._timed(estimator, X, n_rows)
+        finally:
+            self.left += expected
+
+    def allows(self, estimator: Any, X: Any) -> bool:
+        """Tell whether there is time to predict all rows; the parameters are those of `predict`."""
+        if self.left <= 0:
+            return False
+        n_rows = shape_of(X)[0]
+        if n_rows is None:
+            return True
+        known = self._price[0]
+        size = max(GROWTH * known, FIRST_ROWS)
+        # Far fewer rows than these say little: a call has a price of its own, too.
+        if n_rows > size:
+            if not known and n_rows <= untimed_rows(estimator):
+                return True
+            if not known or self._expected(n_rows) > self.left >= self._expected(size):
+                self._look(estimator, X, n_rows, size)
+        return self._expected(n_rows) <= self.left
+
+    def _look(self, estimator: Any, X: Any, n_rows: int, size: int) -> None:
+        """Predict some of the rows, to know what all would take."""
+        rows = np.random.default_rng(SEED + 1).choice(n_rows, size, replace=False)
+        # One that cannot predict some rows can perhaps predict all.
+        with suppress(Exception):
+            self._timed(estimator, rows_of(X, np.sort(rows)), size)
+
+    def _timed(self, estimator: Any, X: Any, n_rows: int) -> Any:
+        start = self._clock()
+        try:
+            predicted = call(estimator.predict, X)
+        finally:
+            seconds = self._clock() - start
+            self.left -= seconds
+        if n_rows >= max(self._price[0], FIRST_ROWS):
+            self._price = n_rows, seconds
+        return predicted
+
+    def _expected(self, n_rows: int) -> float:
+        """Return how many seconds that many rows take, or more; 0 when nothing is known."""
+        rows, seconds = self._price
+        return seconds * max(n_rows / rows, 1.0) if rows else 0.0
+
+
 def may_predict(estimator: Any, X: Any, fit_seconds: float = 0.0) -> bool:
-    """Tell whether predicting all rows takes no longer than it may.
+    """Tell whether predicting all rows takes no longer than it may, for one data set alone.
 
     Parameters
     ----------
@@ -252,9 +359,4 @@ def may_predict(estimator: Any, X: Any, fit_seconds: float = 0.0) -> bool:
     fit_seconds : float
         How long the fit took, where that is known.
     """
-    budget = Budget(fit_seconds)
-
-    def predict(some: Any) -> Any:
-        return call(estimator.predict, some)
-
-    return affordable_rows(budget, estimator, X, predict, lambda: 1) is None
+    return Allowance(fit_seconds).allows(estimator, X)

@@ -8,6 +8,7 @@ give; where scikit-learn cannot compute one (a class is missing, say), it is lef
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,7 @@ from skledger._guard import contain
 from skledger.capture import pictures as behind
 from skledger.capture.budget import Budget, rows_of
 from skledger.capture.curves import Ranking, one_vs_one_area, rank, roc_area
+from skledger.capture.known_answers import score_of
 from skledger.capture.metrics_classifier import (
     class_metrics,
     log_loss,
@@ -66,12 +68,15 @@ class Evaluation:
         What ``predict`` returned for the data, or would have; None when it was not asked.
     sampled_rows : int or None
         How many rows were looked at, when it was not all of them.
+    price : tuple of (int, float) or None
+        For how many rows predictions were asked for, and how many seconds that took.
     """
 
     metrics: dict[str, float] = field(default_factory=dict)
     pictures: dict[str, dict[str, Any]] = field(default_factory=dict)
     predicted: Any = None
     sampled_rows: int | None = None
+    price: tuple[int, float] | None = None
 
 
 @dataclass(slots=True)
@@ -88,8 +93,8 @@ class _Job:
     # Whether our own computing failed although there were predictions: then the estimator's
     # score may still work.
     failed: bool = False
-    # What predict_proba gave, when it has been called already.
-    probabilities: Any = None
+    # What the estimator has answered so far, by method.
+    answers: dict[str, Any] = field(default_factory=dict)
 
     def book(self, metrics: dict[str, float]) -> None:
         for name, value in metrics.items():
@@ -218,14 +223,18 @@ def _predict(job: _Job, *, one_target: bool) -> Any:
     predicted = None
     if hasattr(job.estimator, "predict"):
         with contain("the metrics of the training predictions"):
+            start = time.perf_counter()
             if one_target and predicts_the_likeliest(job.estimator):
-                job.probabilities = call(job.estimator.predict_proba, job.X)
+                probabilities = call(job.estimator.predict_proba, job.X)
+                job.answers["predict_proba"] = probabilities
                 classes = np.asarray(job.estimator.classes_)
-                likeliest = classes.take(np.argmax(job.probabilities, axis=1))
-                job.result.predicted = likeliest
-                return target_array(likeliest)
-            job.result.predicted = call(job.estimator.predict, job.X)
-            predicted = target_array(job.result.predicted)
+                given = classes.take(np.argmax(probabilities, axis=1))
+            else:
+                given = call(job.estimator.predict, job.X)
+            seconds = time.perf_counter() - start
+            job.result.predicted = job.answers["predict"] = given
+            predicted = target_array(given)
+            job.result.price = predicted.shape[0], seconds
     return predicted
 
 
@@ -284,9 +293,9 @@ def _probabilistic(job: _Job, labels: Labels, classes: Any) -> None:
     with contain("the metrics of the training probabilities"):
         if not hasattr(job.estimator, "predict_proba"):
             return
-        given = job.probabilities
+        given = job.answers.get("predict_proba")
         if given is None:
-            given = call(job.estimator.predict_proba, job.X)
+            given = job.answers["predict_proba"] = call(job.estimator.predict_proba, job.X)
         probabilities, columns = _columns(given, classes, len(labels.true))
         if probabilities is None:
             return
@@ -372,8 +381,7 @@ def _score(job: _Job, kind: str, sample_weight: Any, accepts: bool | None) -> No
             # Where the metric cannot be computed, the same computation inside cannot either.
             return
     weights = {"sample_weight": sample_weight} if passed else {}
-    value = call(job.estimator.score, job.X, job.y, **weights)
-    job.book({"score": float(value)})
+    job.book({"score": score_of(job.estimator, job.X, job.y, weights, job.answers)})
 
 
 def _is_of_many_metrics(estimator: Any) -> bool:

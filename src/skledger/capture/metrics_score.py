@@ -16,6 +16,7 @@ from skledger._guard import muted
 __all__ = [
     "call",
     "final_model",
+    "loaded",
     "predicts_the_likeliest",
     "same_random_state",
     "score_metric",
@@ -118,10 +119,10 @@ def score_metric(estimator: Any, weighted: bool) -> str | None:
 
 def _scorer(estimator: Any, function: Any) -> Any:
     """Give the inner estimator to which a pipeline or a search leaves scoring, if it does."""
-    pipeline = _loaded("sklearn.pipeline", "Pipeline")
+    pipeline = loaded("sklearn.pipeline", "Pipeline")
     if pipeline is not None and function is _method(pipeline, "score"):
         return estimator.steps[-1][1]
-    search = _loaded("sklearn.model_selection._search", "BaseSearchCV")
+    search = loaded("sklearn.model_selection._search", "BaseSearchCV")
     if search is not None and function is _method(search, "score") and estimator.scoring is None:
         return getattr(estimator, "best_estimator_", None)
     return None
@@ -139,7 +140,7 @@ def score_takes_weight(estimator: Any) -> bool:
     return True
 
 
-def _loaded(module: str, name: str) -> Any:
+def loaded(module: str, name: str) -> Any:
     """Give a class if its module is imported; if not, no estimator can be one."""
     return getattr(sys.modules.get(module), name, None)
 

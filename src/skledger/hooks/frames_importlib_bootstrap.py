@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import operator
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from types import CodeType
@@ -110,6 +111,8 @@ def around_question(
 ) -> Any:
     """Call the original, then tell what it returned; what it asks inside is nobody's business.
 
+    In a score that we compute ourselves nobody is told, and what is known is not asked again.
+
     Parameters
     ----------
     told : callable
@@ -117,6 +120,9 @@ def around_question(
     wrapped, instance, args, kwargs
         The call, as wrapt gives it.
     """
+    if switch.answers and threading.get_ident() in switch.answers:
+        known = switch.answers[threading.get_ident()](wrapped, instance, args, kwargs)
+        return wrapped(*args, **kwargs) if known is None else known[0]
     thread.asking = True
     try:
         value = wrapped(*args, **kwargs)

@@ -125,7 +125,7 @@ def _source(tags: tuple[tuple[str, str], ...]) -> str:
 def _schema(found: DataProfile) -> str | None:
     """Return MLflow's schema of a data set: the columns of a frame, or two tensors."""
     if found.features.kind == "frame":
-        if found.features.shape[1] > MOST_COLUMNS:
+        if found.features.shape[1] > MOST_COLUMNS or found.features.frame is None:
             return None
         return _columns(found.features)
     parts = {"features": found.features, "targets": found.targets}
