@@ -25,7 +25,6 @@ from skledger.capture.budget import (
     Allowance,
     Budget,
     affordable_rows,
-    may_predict,
     rows_of,
     sample_of,
 )
@@ -342,11 +341,11 @@ def test_the_user_draws_the_same_numbers():
     assert np.random.random() == expected
 
 
-def test_may_predict():
+def test_too_expensive_for_pictures():
     """A model that takes too long for the data is not to be asked."""
-    assert may_predict(LinearRegression().fit(X, Y), X)
-    assert not may_predict(Slow(1e-3).fit(X, Y), X)
-    assert may_predict(Slow(1e-3).fit(X, Y), X, fit_seconds=100)
+    assert Allowance().allows(LinearRegression().fit(X, Y), X)
+    assert not Allowance().allows(Slow(1e-3).fit(X, Y), X)
+    assert Allowance(fit_seconds=100).allows(Slow(1e-3).fit(X, Y), X)
 
 
 # -- predictions for pictures of held-out data ----------------------------------------------------

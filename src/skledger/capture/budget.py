@@ -30,7 +30,6 @@ __all__ = [
     "Allowance",
     "Budget",
     "affordable_rows",
-    "may_predict",
     "rows_of",
     "sample_of",
     "untimed_rows",
@@ -345,18 +344,3 @@ class Allowance:
         """Return how many seconds that many rows take, or more; 0 when nothing is known."""
         rows, seconds = self._price
         return seconds * max(n_rows / rows, 1.0) if rows else 0.0
-
-
-def may_predict(estimator: Any, X: Any, fit_seconds: float = 0.0) -> bool:
-    """Tell whether predicting all rows takes no longer than it may, for one data set alone.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Fitted, with ``predict``.
-    X : array-like of shape (n_samples, n_features)
-        The data.
-    fit_seconds : float
-        How long the fit took, where that is known.
-    """
-    return Allowance(fit_seconds).allows(estimator, X)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from skledger.capture import provenance
+from skledger.capture.budget import Allowance
 from skledger.capture.named_data import key_of
 from skledger.capture.sources import UNKNOWN_DATASET, Fit, Source, n_rows_of
 from skledger.capture.weakly import WeakById
@@ -139,7 +140,7 @@ def _booking(call: FitCall, note: FitNote) -> Booking:
         training=records.metrics,
         train_key=None if call.X is None else key_of(call.X),
         train_name=call.data_name,
-        seconds=call.seconds,
+        allowance=Allowance(call.seconds, note.price),
         started=call.started,
         is_fresh=not place.ordinal,
         step=note.step,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from weakref import ReferenceType
 
+from skledger.capture.budget import Allowance
 from skledger.capture.held_out import Held
 from skledger.capture.measured import Outcome
 from skledger.ledger.place import Place
@@ -50,8 +51,8 @@ class Booking:
         The number of the training data.
     train_name : str, optional
         What they are called.
-    seconds : float
-        How long the fit took.
+    allowance : Allowance
+        The time for predictions that only pictures need.
     started : int
         When it began.
     is_fresh : bool
@@ -81,7 +82,7 @@ class Booking:
     training: Any = field(default_factory=dict)
     train_key: int | None = None
     train_name: str | None = None
-    seconds: float = 0.0
+    allowance: Allowance = field(default_factory=Allowance)
     started: int = 0
     is_fresh: bool = False
     pictures: bool = True

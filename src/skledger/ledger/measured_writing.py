@@ -13,7 +13,7 @@ from typing import Any
 from skledger._guard import contain
 from skledger._writer import Job, writer
 from skledger.capture.full_report import full_report
-from skledger.capture.held_out import Held, data_pictures, picture_of_value
+from skledger.capture.held_out import Held, data_pictures, is_score, picture_of_value
 from skledger.capture.measured import Outcome, as_json, report_metrics
 from skledger.errors import NotFoundError
 from skledger.ledger import drawing
@@ -151,22 +151,26 @@ class Write:
                 self._inputs.append(found)
         if pending.checks:
             with contain(f"the checks of {pending.metric}"):
-                self._check(pending, log)
+                self._check(pending, label, log)
 
-    def _check(self, pending: Pending, log: RunLog) -> None:
+    def _check(self, pending: Pending, label: str, log: RunLog) -> None:
         """Have a first look at a score on other data."""
         from skledger.capture.checks import after_metric
 
         held, booking = pending.held, pending.booking
         if held is None:
             return
+        scores, classes = held.prediction, booking.classes
+        is_column = is_score(held.function) and scores is not None and scores.ndim == 1
         found = after_metric(
             held.function,
             pending.outcome.metrics.get(""),
-            booking.training,
+            pending.training,
             held.truth,
-            booking.classes,
+            classes,
             pending.checks,
+            label,
+            of_one_class=is_column and classes is not None and len(classes) > 2,
         )
         for each in found:
             if each.name not in log.found:

@@ -77,7 +77,7 @@ def _evaluate(config: Config, call: FitCall, note: FitNote, pictures: bool) -> N
         pictures=pictures,
         budget=budget,
     )
-    note.predicted = evaluation.predicted
+    note.predicted, note.price = evaluation.predicted, evaluation.price
     records = note.records
     records.metrics.update(evaluation.metrics)
     records.pictures.update(evaluation.pictures)

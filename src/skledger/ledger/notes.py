@@ -41,6 +41,8 @@ class FitNote:
         The first rows of the training data as they were.
     predicted : object
         What the model predicted for its training data, when that was asked for the metrics.
+    price : tuple of (int, float) or None
+        Of how many rows that was, and how many seconds it took.
     signature : mapping or None
         What the last model takes and gives; a stream has no data any more when it ends.
     points : dict of str to int or None
@@ -55,6 +57,7 @@ class FitNote:
     is_part: bool = False
     example: Example | None = None
     predicted: Any = None
+    price: tuple[int, float] | None = None
     signature: Mapping[str, str | None] | None = None
     points: dict[str, int] | None = None
     step: int = 0

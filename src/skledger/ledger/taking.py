@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from skledger.autologging import Config
     from skledger.hooks.events import Measured
 
-__all__ = ["may_predict", "take"]
+__all__ = ["take"]
 
 #: Metrics whose documents and pictures need what the call was given.
 LOOKED_INTO = frozenset({"confusion_matrix", REPORT})
@@ -278,22 +278,13 @@ def _describe(booking: Booking, estimator: Any) -> None:
 
 def _predicted(booking: Booking, estimator: Any, X: Any) -> Any:
     """Return the predictions behind a score, where they may be asked for a second time."""
-    from skledger.capture.metrics_score import call, same_random_state
+    from skledger.capture.metrics_score import same_random_state
 
     if booking.kind not in ("classifier", "regressor") or not hasattr(estimator, "predict"):
         return None
     thread.depth += 1  # no prediction of the user's
     try:
         with same_random_state(estimator):
-            if may_predict(estimator, X, booking.seconds):
-                return call(estimator.predict, X)
+            return booking.allowance.predict(estimator, X)
     finally:
         thread.depth -= 1
-    return None
-
-
-def may_predict(estimator: Any, X: Any, fit_seconds: float = 0.0) -> bool:
-    """Tell whether an estimator may be asked for predictions once more, just for pictures."""
-    from skledger.capture import budget
-
-    return budget.may_predict(estimator, X, fit_seconds)
