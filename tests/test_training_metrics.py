@@ -15,7 +15,7 @@ import sklearn.metrics as M
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import sparse
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
 from sklearn.cluster import KMeans
 from sklearn.datasets import make_classification, make_multilabel_classification, make_regression
 from sklearn.decomposition import PCA
@@ -33,6 +33,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
+import skledger
+from skledger._guard import switch
 from skledger.capture.metrics import evaluate
 
 ONE_CASE_EACH = settings(
@@ -484,6 +486,170 @@ class TestOnePass:
         estimator = GaussianNB().fit(X2, Y2)
         found = evaluate(estimator, X2, Y2).metrics
         assert found["training_score"] == found["training_accuracy_score"]
+
+
+@pytest.fixture
+def asked():
+    """What trees of `Asked` are asked with autologging on, by method and number of rows."""
+    Asked.calls.clear()
+    skledger.autolog(log_models=False, training_metrics="full")
+    return Asked.calls
+
+
+class Asked(DecisionTreeClassifier):
+    """Notes what it is asked."""
+
+    calls = []
+
+    def predict(self, X, check_input=True):
+        self.calls.append(("predict", len(X)))
+        return super().predict(X, check_input)
+
+    def predict_proba(self, X, check_input=True):
+        self.calls.append(("predict_proba", len(X)))
+        return super().predict_proba(X, check_input)
+
+
+class Scores(Asked):
+    """Scores in a way of its own."""
+
+    def score(self, X, y, sample_weight=None):
+        return np.mean(self.predict(X) == y) - self.predict_proba(X=X)[:, 0].mean()
+
+
+def search(estimator, **options):
+    last = f"{estimator.steps[-1][0]}__" if hasattr(estimator, "steps") else ""
+    return GridSearchCV(estimator, {f"{last}max_depth": [2, 3]}, cv=2, **options)
+
+
+def piped(estimator):
+    return make_pipeline(StandardScaler(), estimator)
+
+
+def training_score():
+    found = skledger.search_runs(output_format="list", order_by=["start_time ASC"])
+    return next(v for run in found for k, v in run.data.metrics.items() if k == "training_score")
+
+
+class TestOnePassForTheScoreToo:
+    """A score of the estimator's own, or of a search's, is answered from what is known."""
+
+    @pytest.mark.parametrize(
+        "make",
+        [
+            Asked,
+            Scores,
+            lambda: piped(Scores()),
+            lambda: piped(piped(Scores())),
+            lambda: search(Asked(), scoring="roc_auc"),
+            lambda: search(Asked(), scoring="f1"),
+            lambda: search(Asked(), scoring=["f1", "neg_log_loss"], refit="neg_log_loss"),
+            lambda: search(Scores()),
+            lambda: search(piped(Scores())),
+            lambda: search(piped(Asked()), scoring="accuracy"),
+        ],
+    )
+    def test_passes(self, asked, make):
+        """Each method sees all rows once, and the score is the one without us."""
+        model = make().fit(X2, Y2)
+        assert [name for name, rows in asked if rows == len(X2)] == ["predict", "predict_proba"]
+        score = training_score()
+        skledger.autolog(disable=True)
+        assert score == model.score(X2, Y2)
+
+    def test_the_users_own_calls(self, asked):
+        """Only our score is answered so: what the user asks, the model answers."""
+        model = Scores().fit(X2, Y2)
+        asked.clear()
+        assert model.predict(X2) is not model.predict(X2)
+        model.score(X2, Y2)
+        assert [name for name, _ in asked] == ["predict", "predict", "predict", "predict_proba"]
+
+    @pytest.mark.parametrize(
+        "score",
+        [
+            lambda self, X, y: float(self.predict(X[:50]).sum()),
+            lambda self, X, y: float(super(Asked, self).predict(X).sum()),
+            lambda self, X, y: float(self.predict(X, True).sum()),
+            lambda self, X, y: float(self.set_params(max_depth=1).fit(X, y).predict(X).sum()),
+            lambda self, X, y: float(np.negative(X, out=X) is X and self.predict(X).sum()),
+            lambda self, X, y: float(clone(self).fit(X, 1 - y).predict(X).sum()),
+            lambda self, X, y: float(self.predict_log_proba(X).argmax(1).sum()),
+        ],
+        ids=["rows", "super", "options", "refitted", "written", "clone", "other"],
+    )
+    def test_what_is_not_the_same_is_asked(self, asked, score):
+        """Other rows, methods, options, models and values get answers of their own."""
+        cls = type("Own", (Asked,), {"score": score})
+        cls(max_depth=2, random_state=0).fit(X2.copy(), Y2)
+        found = training_score()
+        skledger.autolog(disable=True)
+        model = cls(max_depth=2, random_state=0).fit(X2, Y2)
+        assert found == model.score(X2.copy(), Y2)
+
+    def test_a_derived_prediction_is_no_base_prediction(self, asked):
+        """What a class makes of its base's answer is not given for that of the base."""
+
+        class Inverted(Asked):
+            def predict(self, X, check_input=True):
+                return 1 - super().predict(X)
+
+            def score(self, X, y, sample_weight=None):
+                return super().predict(X).sum()
+
+        Inverted(max_depth=2, random_state=0).fit(X2, Y2)
+        found = training_score()
+        skledger.autolog(disable=True)
+        assert found == Inverted(max_depth=2, random_state=0).fit(X2, Y2).score(X2, Y2)
+
+    def test_answers_are_copies(self, asked):
+        """A score that writes to its predictions changes nobody else's."""
+
+        class Careless(Asked):
+            def score(self, X, y, sample_weight=None):
+                self.predict(X)[:] = 7
+                self.predict_proba(X)[:] = 7
+                return self.predict(X).mean() + self.predict_proba(X).mean()
+
+        model = Careless(max_depth=2).fit(X2, Y2)
+        found = training_score()
+        assert len(asked) == 2
+        assert found == model.predict(X2).mean() + model.predict_proba(X2).mean()
+
+    def test_other_threads_ask_the_model(self, asked):
+        """What is known is handed out in the thread of our score only."""
+
+        class Parallel(Asked):
+            def score(self, X, y, sample_weight=None):
+                found = []
+                worker = threading.Thread(target=lambda: found.append(self.predict(X)))
+                worker.start()
+                worker.join()
+                return found[0].mean()
+
+        Parallel(max_depth=2).fit(X2, Y2)
+        assert [name for name, _ in asked] == ["predict", "predict_proba", "predict"]
+
+    def test_a_score_that_fails(self, asked, swallowed):
+        """Nothing is handed out afterwards, and one line says that there is no score."""
+
+        class Broken(Asked):
+            def score(self, X, y, sample_weight=None):
+                raise RuntimeError("no score today")
+
+        Broken(max_depth=2).fit(X2, Y2)
+        assert [str(each) for each in swallowed] == ["no score today"]
+        swallowed.clear()
+        assert not switch.answers
+
+    def test_methods_of_one_object(self, asked):
+        """A method that the user put onto one object is not that of its class."""
+        model = Scores(max_depth=2)
+        model.predict = lambda X: np.ones(len(X), int)
+        model.fit(X2, Y2)
+        found = training_score()
+        skledger.autolog(disable=True)
+        assert found == model.score(X2, Y2)
 
 
 class TestWeights:

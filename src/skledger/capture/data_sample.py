@@ -140,7 +140,7 @@ def _missing_in(values: Any) -> int:
     if kind in "mM":
         return int(np.count_nonzero(np.isnat(values)))
     if kind == "O":
-        return sum(_is_missing(each) for each in values.ravel().tolist())
+        return sum(_is_missing(each) for each in values.ravel().tolist() if type(each) is not str)
     return 0
 
 
@@ -220,9 +220,8 @@ def _of_frame(frame: Any) -> Sample:
     n_rows, n_columns = frame.shape
     dtypes = list(frame.dtypes)
     types = set(map(type, dtypes))  # few in any frame, while each categorical column has its own
-    plain = (
-        all(issubclass(each, np.dtype) for each in types) and type(np.dtype(object)) not in types
-    )
+    is_numpy = all(issubclass(each, np.dtype) for each in types)
+    plain = is_numpy and type(np.dtype(object)) not in types
     kinds = set(dict(zip(map(id, dtypes), dtypes, strict=True)).values()) if plain else set()
     is_uniform = len(kinds) == 1
     is_numeric = plain and all(each.kind in "biuf" for each in kinds)
@@ -292,7 +291,11 @@ def _label(name: Any) -> str:
 
 def _texts_of(parts: Sequence[Any], text: Callable[[Any], str]) -> bytes:
     """Return what stands for many names: all, or some with how many there are."""
-    chosen = parts if len(parts) <= MOST_COLUMNS else [parts[i] for i in evenly(len(parts), 256)]
+    chosen = parts
+    if len(parts) > MOST_COLUMNS:
+        places = evenly(len(parts), 256)
+        # An index of texts takes its time for a single one.
+        chosen = parts[places] if hasattr(parts, "take") else [parts[at] for at in places]
     told = "\0".join(text(each) for each in chosen)
     return f"{len(parts)} {told}".encode("utf-8", "backslashreplace")
 
