@@ -175,8 +175,9 @@ def test_what_is_not_finite_is_left_out():
 
 
 @pytest.mark.usefixtures("autolog")
-def test_staged_scores_where_there_is_no_curve(regression, binary):
+def test_staged_scores_where_there_is_no_curve(regression, binary, monkeypatch):
     """Estimators that keep none are scored after each stage, on a sample of their training rows."""
+    monkeypatch.setattr(module, "STAGED_SECONDS", 60)
     HistGradientBoostingRegressor(max_iter=8).fit(*regression)
     values, steps = history(only_run(), "staged_score")
     assert values[-1] > values[0]

@@ -175,8 +175,10 @@ def test_what_was_made_of_probabilities(name, n):
     expected = {"threshold": "threshold", "round": "rounded"}.get(how, "values")
     if name == "round to int":  # the labels that ``predict`` gives
         expected = "values"
-    assert find(derived) == ("A", expected)
-    assert find(derived, y_true=labels(n, 2, seed=9)) == ("A", expected)
+    # Before pandas 3 a frame that is made of an array is a view of it.
+    allowed = {("A", expected), ("A", "view")} if name == "frame" else {("A", expected)}
+    assert find(derived) in allowed
+    assert find(derived, y_true=labels(n, 2, seed=9)) in allowed
 
 
 MADE_OF_LABELS = {
