@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from weakref import ReferenceType
 
@@ -50,6 +49,9 @@ class Remembered:
         The array.
     """
 
+    # Without a dict, and without the locks of `cached_property`: each prediction makes one.
+    __slots__ = ("_finer_values", "_values", "finer", "link", "n_rows", "rows", "source", "step")
+
     def __init__(
         self,
         source: Source | None,
@@ -64,21 +66,14 @@ class Remembered:
         self.finer = finer
         self.step = step
         self.link: Link | None = None
+        self._values: Fingerprint | None = None
+        self._finer_values: Fingerprint | None = None
 
-    @cached_property
+    @property
     def value(self) -> int:
         """Stands for the rows."""
-        return hash(
-            self.rows.tolist().__repr__() if self.rows.dtype.hasobject else self.rows.tobytes()
-        )
-
-    @cached_property
-    def _fingerprint(self) -> Fingerprint:  # most predictions are never asked
-        return Fingerprint(self.rows)
-
-    @cached_property
-    def _finer_fingerprint(self) -> Fingerprint:
-        return Fingerprint(self.finer)
+        rows = self.rows
+        return hash(repr(rows.tolist()) if rows.dtype.hasobject else rows.tobytes())
 
     def is_unchanged(self, array: Any) -> bool:
         """Tell whether the rows that were copied are still the same in the array itself."""
@@ -99,11 +94,15 @@ class Remembered:
         """Tell how an argument was made of it, by its values; "" when it was not."""
         if self.n_rows != sample.n_rows or self.rows is None:
             return ""
-        return self._fingerprint.fits(sample)
+        if self._values is None:  # most predictions are never asked
+            self._values = Fingerprint(self.rows)
+        return self._values.fits(sample)
 
     def fits_finer(self, sample: Sample) -> str:
         """Tell the same by a second look at more rows."""
-        return self._finer_fingerprint.fits(sample, is_enough=True)
+        if self._finer_values is None:
+            self._finer_values = Fingerprint(self.finer)
+        return self._finer_values.fits(sample, is_enough=True)
 
 
 def remembered(array: Any, source: Source | None, *, values: bool) -> Remembered | None:

@@ -40,7 +40,8 @@ class Fit(NamedTuple):
     step: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: each prediction makes one, and that would take three times as long.
+@dataclass(slots=True)
 class Source:
     """Where a prediction came from: a run, its estimator, and the data it was asked about.
 
