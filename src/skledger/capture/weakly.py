@@ -25,9 +25,6 @@ class WeakById(Generic[V]):
     def __bool__(self) -> bool:
         return bool(self._held)
 
-    def __contains__(self, obj: object) -> bool:
-        return self.get(obj) is not None
-
     def get(self, obj: object) -> V | None:
         """Return the value of an object; None where it has none."""
         found = self._held.get(id(obj))

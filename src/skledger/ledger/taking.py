@@ -43,9 +43,6 @@ COMPARED = frozenset({"y_true", "y_pred", "y_score", "y_prob", "y_proba"})
 MANY_DATA, MANY_LOOKS = 20, 1000
 
 
-# -- what is measured -----------------------------------------------------------------------------
-
-
 def take(config: Config, event: Measured) -> None:
     """Read what a metric or a score gave, and queue it.
 
