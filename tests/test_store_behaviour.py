@@ -26,6 +26,7 @@ from skledger.tracking.entities import (
     DatasetInput,
     LoggedModel,
     Metric,
+    ModelChange,
     RunChange,
     RunInfo,
     RunTag,
@@ -419,6 +420,91 @@ def test_models_are_found_by_name_and_go(store):
         store.get_logged_model(first.model_id)
 
 
+def test_metrics_of_models_tell_what_they_were_measured_on(store):
+    """The data set and the run of each number come back, of models that are made and that change;
+    a run's own metrics have no room for them."""
+    on_train = Metric("acc", 0.9, 5, dataset_name="train", dataset_digest="d1")
+    on_test = Metric("acc", math.nan, 6, dataset_name="my test data, 100%20", dataset_digest="a b")
+    nowhere = Metric("size", 3.0, 5)
+    run_id, other = create(store), create(store)
+    made = model(run_id, metrics=(on_train, nowhere))
+    store.write(RunChange(run_id, metrics=(on_train,), models=(made,)))
+    store.write(RunChange(other, model_changes=(ModelChange(made.model_id, metrics=(on_test,)),)))
+    for found in (store.get_logged_model(made.model_id), *store.search_logged_models(run_id)):
+        told = {(each.key, each.timestamp): each for each in found.metrics}
+        assert told["acc", 5] == on_train and told["size", 5] == nowhere
+        assert told["acc", 5].run_id == told["size", 5].run_id == run_id
+        test = told["acc", 6]
+        assert (test.dataset_name, test.dataset_digest) == ("my test data, 100%20", "a b")
+        assert test.run_id == other and math.isnan(test.value)
+        assert {each.model_id for each in found.metrics} == {made.model_id}
+    assert store.get_metric_history(run_id, "acc") == [Metric("acc", 0.9, 5)]
+
+
+def test_models_are_searched_by_the_data_they_were_measured_on(store):
+    """Metrics on other data sets neither count nor order; a digest may be named, or any count."""
+    run_id = create(store)
+
+    def measured(name, **values):
+        metrics = [
+            Metric("acc", value, at, dataset_name=data.rstrip("2"), dataset_digest=data)
+            for at, (data, value) in enumerate(values.items())
+        ]
+        return model(run_id, name, metrics=(*metrics, Metric("acc", 0.0, 99)))
+
+    store.write(
+        RunChange(
+            run_id,
+            models=(
+                measured("a", train=0.9, test=0.5),
+                measured("b", train=0.8, test=0.7),
+                measured("c", train=0.7, test2=0.6),
+                measured("d"),
+            ),
+        )
+    )
+
+    def found(text="", *datasets, **order):
+        order = {"field_name": "metrics.acc", "ascending": False} | order
+        return "".join(names_of(store.search_models(["0"], text, 10, [order], None, datasets)))
+
+    test = {"dataset_name": "test"}
+    assert found(**test) == "bcad"
+    assert found(**test, dataset_digest="test").startswith("ba")
+    assert set(found("", ("test", ""))) == set("abc")
+    assert set(found("", ("test", "test2"))) == {"c"}
+    assert set(found("", ("test", "test2"), ("train", "nothing"))) == {"c"}
+    assert found("metrics.acc > 0.55", ("test", ""), **test) == "bc"
+    assert found("metrics.acc > 0.55 and name != 'b'", ("test", "")) == "c"
+    assert found("", ("holdout", "")) == ""
+
+
+def names_of(models):
+    return [each.name for each in models]
+
+
+@pytest.mark.parametrize(
+    ("name", "digest", "says"),
+    [
+        ("train", None, "dataset_digest"),
+        (None, "d1", "dataset_name"),
+        ("train", "", "dataset_digest"),
+        ("n" * 501, "d1", "501 characters, 500"),
+        ("train", "d" * 37, "37 characters, 36"),
+    ],
+)
+def test_half_a_data_set_of_a_metric_is_refused(store, name, digest, says):
+    """Name and digest go together, within the lengths of a data set's."""
+    run_id = create(store)
+    metric = Metric("acc", 1.0, 5, dataset_name=name, dataset_digest=digest)
+    for content in (
+        {"models": (model(run_id, metrics=(metric,)),)},
+        {"model_changes": (ModelChange("m-1", metrics=(metric,)),)},
+    ):
+        with pytest.raises(InvalidParameterError, match=says):
+            store.write(RunChange(run_id, **content))
+
+
 def test_a_data_set_is_described_once_per_experiment(store):
     """Runs share a data set; adding it again to a run only adds tags."""
     dataset = Dataset("iris", "d1", "code", "{}")
@@ -452,6 +538,26 @@ def test_what_cannot_be_stored_is_refused(store, content, says):
         store.write(RunChange(run_id, **content))
 
 
+def test_runs_are_searched_by_times_durations_and_estimators(store):
+    """Times are written as people write them, durations are seconds."""
+    day = 86_400_000
+    for number, kind in enumerate(("Ridge", "SVC", "SVC")):
+        tags = as_tags({"estimator_name": kind})
+        run_id = create(store, start_time=number * day, name=str(number), tags=tags)
+        if number < 2:
+            store.write(RunChange(run_id, end_time=number * day + 1100 + number * 60_000))
+    for text, expected in {
+        "start_time >= '1970-01-02'": "12",
+        "start_time > '1970-01-02T02:00:00+02:00'": "2",
+        "estimator = 'SVC'": "12",
+        "duration = 1.1": "0",
+        "duration > 60": "1",
+        "duration < 1e999 and estimator LIKE 'R%'": "0",
+        "duration IS NULL": "2",
+    }.items():
+        assert "".join(sorted(names(store.search_runs(["0"], text)))) == expected
+
+
 def test_runs_are_searched_in_pages(store):
     """Pages follow each other without gaps; the newest run first, then by identifier."""
     for start in (3, 1, 2, 2, 2):
@@ -470,6 +576,25 @@ def test_runs_are_searched_in_pages(store):
         store.search_runs(["0"], page_token="öö")
     with pytest.raises(InvalidParameterError, match="max_results"):
         store.search_runs(["0"], max_results=0)
+
+
+def test_runs_that_come_and_go_between_pages(store):
+    """A run that is there all the time is on one page, and on no other."""
+    started = [5, 5, 5, 4, 3, 3, 2, 1, 1, 1]
+    there = [create(store, start_time=start) for start in started]
+    runs = store.search_runs(["0"], max_results=3)
+    found, token = list(runs), runs.token
+    gone = {found[0].info.run_id, there[4]}
+    while token:
+        create(store, start_time=9)
+        for run_id in gone:
+            store.write(RunChange(run_id, lifecycle_stage="deleted"))
+        gone = set()
+        runs = store.search_runs(["0"], max_results=3, page_token=token)
+        found, token = found + list(runs), runs.token
+    seen = [run.info.run_id for run in found]
+    assert len(seen) == len(set(seen))
+    assert set(there) - {there[4]} <= set(seen)
 
 
 def test_a_search_stays_in_its_experiments(store):
@@ -620,6 +745,62 @@ def test_filters_and_orders(store):
         assert "".join(names(store.search_runs(["0"], text))) == expected, text
     for order, expected in ORDERS:
         assert "".join(names(store.search_runs(["0"], order_by=order))) == expected, order
+
+
+def test_params_are_sorted_as_numbers(store):
+    """Numbers by their value, then other texts, then what has none; in both directions."""
+    values = ["10", "9", "-1.5e-05", "1e3", "None", "0x1", "1-2", "rbf", "1.2.3", "3000", "", "1e"]
+    for value in values:
+        create(store, name=value, params=as_params({"a b": value}))
+    create(store, name="without")
+    texts = sorted({"None", "0x1", "1-2", "rbf", "1.2.3", "", "1e"}, key=str.encode)
+    found = names(store.search_runs(["0"], order_by=["params.`a b` AS NUMBER"]))
+    assert found[:5] == ["-1.5e-05", "9", "10", "1e3", "3000"]
+    assert sorted(found[5:-1], key=str.encode) == texts and found[-1] == "without"
+    found = names(store.search_runs(["0"], order_by=["params.`a b` as number DESC"]))
+    assert found[:5] == ["3000", "1e3", "10", "9", "-1.5e-05"] and found[-1] == "without"
+    page = store.search_runs(["0"], max_results=2, order_by=["params.`a b` AS NUMBER"])
+    rest = store.search_runs(
+        ["0"], max_results=2, order_by=["params.`a b` AS NUMBER"], page_token=page.token
+    )
+    assert names([*page, *rest]) == ["-1.5e-05", "9", "10", "1e3"]
+
+
+def test_runs_are_sorted_by_what_is_worked_out(store):
+    """How long they took, the first of their data sets by name, and their experiment's name."""
+    other = store.create_experiment("Alpha")
+    for name, at, end, data in (
+        ("a", "0", 500, "wine"),
+        ("b", other, 150, "iris"),
+        ("c", "0", None, None),
+        ("d", other, 900, "wine"),
+    ):
+        inputs = (DatasetInput(Dataset(data, "1", "code", "{}")),) if data else ()
+        create(store, at, inputs=inputs, name=name, start_time=100, end_time=end)
+
+    def found(order):
+        return "".join(names(store.search_runs(["0", other], order_by=[order, "run_name"])))
+
+    assert found("duration") == "badc" and found("attributes.duration DESC") == "dabc"
+    assert found("dataset_name") == "badc" and found("dataset_name DESC") == "adbc"
+    assert found("experiment_name") == "bdac" and found("experiment_name DESC") == "acbd"
+
+
+def test_experiments_are_sorted_by_their_runs(store):
+    """By how many active ones they have, and by the start of the last of these."""
+    many, late, none = (store.create_experiment(each) for each in ("many", "late", "none"))
+    for start in (10, 20, 30):
+        create(store, many, start_time=start)
+    create(store, late, start_time=99)
+    create(store, none, start_time=999, lifecycle_stage="deleted")
+
+    def found(order):
+        listed = store.search_experiments(order_by=[order])
+        return [each.name for each in listed if each.name != "Default"]
+
+    assert found("runs DESC") == ["many", "late", "none"]
+    assert found("runs") == ["none", "late", "many"]
+    assert found("last_run DESC") == ["late", "many", "none"]
 
 
 def test_thousands_of_runs_in_one_write(store):

@@ -9,6 +9,7 @@
     │   └── MissingFileError      no such file on this machine (FileNotFoundError)
     ├── AlreadyExistsError        the name is taken
     ├── StoreError                the store cannot be opened, read or written
+    │   ├── StoreDeniedError      the server does not let this user, or nobody, do that
     │   └── StoreUnavailableError the server does not answer now; it may later
     └── ModelError                a model cannot be saved or loaded
         ├── ModelIntegrityError   a model file is not the one that was booked
@@ -29,6 +30,7 @@ __all__ = [
     "NotFoundError",
     "ParamConflictError",
     "SkledgerError",
+    "StoreDeniedError",
     "StoreError",
     "StoreUnavailableError",
 ]
@@ -81,6 +83,24 @@ class StoreError(SkledgerError):
     """The store cannot be opened, read or written."""
 
     error_code = "TEMPORARILY_UNAVAILABLE"
+
+
+class StoreDeniedError(StoreError):
+    """The server does not do that for who asks.
+
+    Parameters
+    ----------
+    message : str
+        What happened.
+    status : int
+        The HTTP status of its answer: 401 when it does not know who asks, 403 when it does.
+    """
+
+    error_code = "PERMISSION_DENIED"
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class StoreUnavailableError(StoreError):

@@ -140,6 +140,7 @@ def _booking(call: FitCall, note: FitNote) -> Booking:
         training=records.metrics,
         train_key=None if call.X is None else key_of(call.X),
         train_name=call.data_name,
+        train_data=records.inputs[0].dataset if records.inputs else None,
         allowance=Allowance(call.seconds, note.price),
         started=call.started,
         is_fresh=not place.ordinal,

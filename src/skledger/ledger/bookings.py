@@ -11,8 +11,11 @@ from weakref import ReferenceType
 from skledger.capture.budget import Allowance
 from skledger.capture.held_out import Held
 from skledger.capture.measured import Outcome
+from skledger.capture.sources import UNKNOWN_DATASET
+from skledger.ledger.data_inputs import MAX_NAME_LENGTH
 from skledger.ledger.place import Place
-from skledger.tracking.entities import DatasetInput, RunInfo
+from skledger.ledger.records import storable
+from skledger.tracking.entities import Dataset, DatasetInput, RunInfo
 
 __all__ = ["Booking", "Pending", "RunPlace"]
 
@@ -51,6 +54,8 @@ class Booking:
         The number of the training data.
     train_name : str, optional
         What they are called.
+    train_data : Dataset, optional
+        The training data as an input of the run.
     allowance : Allowance
         The time for predictions that only pictures need.
     started : int
@@ -67,8 +72,8 @@ class Booking:
         What is known of the model, once somebody asked.
     shown, looked : set
         Data sets whose pictures are there, and the metrics for which they were looked at.
-    inputs : set
-        Data sets that are described, and the names under which they are.
+    inputs : dict
+        The digests of data sets that are described, by number and name; None where none is known.
     plots : dict
         The numbers behind the pictures of each data set.
     """
@@ -82,6 +87,7 @@ class Booking:
     training: Any = field(default_factory=dict)
     train_key: int | None = None
     train_name: str | None = None
+    train_data: Dataset | None = None
     allowance: Allowance = field(default_factory=Allowance)
     started: int = 0
     is_fresh: bool = False
@@ -92,7 +98,7 @@ class Booking:
     classes: Any = None
     shown: set[tuple[int | None, str]] = field(default_factory=set)
     looked: set[tuple[int | None, str]] = field(default_factory=set)
-    inputs: set[tuple[int, str]] = field(default_factory=set)
+    inputs: dict[tuple[int, str], str | None] = field(default_factory=dict)
     plots: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
@@ -149,3 +155,26 @@ class Pending:
     training: Any = field(default_factory=dict)
     report: dict[str, Any] | None = None
     data_input: DatasetInput | None = None
+
+    @property
+    def is_of_training_data(self) -> bool:
+        """Whether the model is asked about what it was fitted on, under the name of that."""
+        names = (self.booking.train_name, UNKNOWN_DATASET)
+        known = self.data_key is not None and self.data_key == self.booking.train_key
+        return known and self.dataset in names
+
+    def measured_on(self, label: str) -> tuple[str | None, str | None]:
+        """Return the name and the digest of the data, or None twice where they are not described.
+
+        Parameters
+        ----------
+        label : str
+            What the data are called in the run.
+        """
+        if self.data_key is None:
+            return None, None
+        trained = self.booking.train_data
+        if trained is not None and self.is_of_training_data:
+            return trained.name, trained.digest
+        digest = self.booking.inputs.get((self.data_key, self.dataset))
+        return (None, None) if digest is None else (storable(label, MAX_NAME_LENGTH), digest)

@@ -28,6 +28,7 @@ from skledger.tracking.entities import (
     RunChange,
     RunTag,
 )
+from skledger.tracking.metric import measured_on
 
 __all__ = ["Write"]
 
@@ -143,7 +144,9 @@ class Write:
             metric = Metric(key, value, pending.timestamp, pending.step)
             self._metrics.append(metric)
             if pending.booking.model_id is not None:
-                self._of_models.setdefault(pending.booking.model_id, []).append(metric)
+                self._of_models.setdefault(pending.booking.model_id, []).extend(
+                    measured_on([metric], *pending.measured_on(label))
+                )
             log.info[key] = _told(pending)
         if pending.data_input is not None:
             found = log.new_input(pending.data_input, label)

@@ -19,7 +19,7 @@ from typing import Any
 from skledger._guard import contain, logger
 from skledger._writer import writer
 from skledger.errors import NotFoundError, ParamConflictError
-from skledger.ledger.records import Records, storable, storable_key
+from skledger.ledger.records import Records, storable
 from skledger.stores.artifacts import artifact_store, local_folder
 from skledger.tracking import runs
 from skledger.tracking.context import default_tags, process_identity
@@ -432,7 +432,7 @@ def describe_model(
             **tags,
         },
         params=dict(records.params),
-        metrics=tuple(Metric(storable_key(k), v, now) for k, v in records.metrics.items()),
+        metrics=records.model_metrics(now),
     )
 
 

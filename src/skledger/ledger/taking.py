@@ -211,7 +211,7 @@ def _describe_data(event: Measured, pending: Pending, source: Source) -> None:
     booking, key, name = pending.booking, pending.data_key, pending.dataset
     if key is None or (key, name) in booking.inputs or len(booking.inputs) >= MANY_DATA:
         return
-    if key == booking.train_key and name in (booking.train_name, UNKNOWN_DATASET):
+    if pending.is_of_training_data:
         return
     if event.estimator is not None:
         X = event.rows
@@ -223,14 +223,16 @@ def _describe_data(event: Measured, pending: Pending, source: Source) -> None:
         return
     from skledger.ledger.data_inputs import eval_input
 
-    booking.inputs.add((key, name))
+    booking.inputs[key, name] = None
     given = event.arguments
     y = given.get("y") if event.estimator is not None else given.get("y_true")
     if _length(y) != _length(X):
         y = None
     # Training data under another name are told once more, under that.
     known_in = source.run_id if key != booking.train_key else None
-    pending.data_input = eval_input(X, y, name, known_in)
+    found = pending.data_input = eval_input(X, y, name, known_in)
+    if found is not None:
+        booking.inputs[key, name] = found.dataset.digest
 
 
 def _length(value: Any) -> int | None:

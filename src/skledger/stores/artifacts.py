@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
@@ -20,8 +21,12 @@ __all__ = [
     "check_artifact_path",
     "current_server",
     "files_below",
+    "is_temporary",
     "local_folder",
 ]
+
+#: Names of what is being written, and of what is being replaced. Nobody else's file has one.
+_TEMPORARY = re.compile(r"\.(?:.*\.)?[0-9a-f]{32}(?:\.old)?\.tmp", re.DOTALL)
 
 #: The address of the tracking server in use, which serves what is at ``mlflow-artifacts:/...``;
 #: opening a store on a server sets it.
@@ -105,6 +110,11 @@ def artifact_store(uri: str, server: str | None = None) -> ArtifactStore:
         f"artifact location {uri!r} is not known: expected an absolute path, file:///a/folder or "
         "the URI of a remote location such as s3://bucket/folder"
     )
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file or folder of this name is one that is still coming."""
+    return _TEMPORARY.fullmatch(name) is not None
 
 
 def check_artifact_path(path: object) -> None:
@@ -218,7 +228,7 @@ class LocalArtifacts:
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
-                    if entry.name.endswith(".tmp"):
+                    if is_temporary(entry.name):
                         continue
                     name = f"{path.rstrip('/')}/{entry.name}" if path else entry.name
                     try:

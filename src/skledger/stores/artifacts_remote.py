@@ -13,7 +13,7 @@ from tempfile import SpooledTemporaryFile
 from typing import IO, BinaryIO, cast
 
 from skledger.errors import MissingFileError, NotFoundError, StoreError
-from skledger.stores.artifacts import ArtifactStore, check_artifact_path
+from skledger.stores.artifacts import ArtifactStore, check_artifact_path, is_temporary
 from skledger.stores.temporary import folder_of_process
 from skledger.tracking.entities import FileInfo
 
@@ -172,7 +172,7 @@ class RemoteArtifacts:
                 self._download(info.path, target)
         listed = {root / info.path for info in infos}
         for each in folder.iterdir():
-            if each in listed or each.suffix == ".tmp":
+            if each in listed or is_temporary(each.name):
                 continue
             if each.is_dir():
                 shutil.rmtree(each, ignore_errors=True)
@@ -182,7 +182,7 @@ class RemoteArtifacts:
     def _download(self, path: str, target: Path) -> None:
         """Bring one file; whoever has an older copy of it open keeps that."""
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f"{target.name}.{uuid.uuid4().hex}.tmp")
+        temporary = target.with_name(f".{uuid.uuid4().hex}.tmp")
         try:
             with temporary.open("xb") as sink:
                 self._fetch(path, sink)

@@ -152,8 +152,7 @@ class Store(Protocol):
     ) -> PagedList[LoggedModel]:
         """Return the logged models of the experiments that match, the newest first unless ordered.
 
-        `datasets` are names and digests (or "") of the data sets on which metrics count; none do
-        where records of models do not tell their data sets.
+        `datasets` are names and digests (or "") of the data sets on which metrics count.
         """
         ...
 

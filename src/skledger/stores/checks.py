@@ -236,6 +236,19 @@ def _check_model_entries(
     for metric in metrics:
         _check_key("model's metric", metric.key)
         _check_number("metric", metric.key, metric.value, metric.timestamp, metric.step)
+        if metric.dataset_name is not None or metric.dataset_digest is not None:
+            _check_data_of(metric)
+
+
+def _check_data_of(metric: Metric) -> None:
+    name, digest = metric.dataset_name, metric.dataset_digest
+    if not name or not digest:
+        _refuse(
+            f"metric {metric.key!r} was measured on a data set with a dataset_name and a "
+            f"dataset_digest, or on none that is told; got {name!r} and {digest!r}"
+        )
+    check_text(f"the data set of metric {metric.key!r}", name, 500)
+    check_text(f"the digest of the data set of metric {metric.key!r}", digest, 36)
 
 
 def check_view_type(view_type: int) -> tuple[str, ...]:

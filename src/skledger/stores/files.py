@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,8 +29,8 @@ from skledger.stores.files_reading import Reader, find_file, unless_damaged
 from skledger.stores.files_registry import FileRegistry
 from skledger.stores.files_searching import Searcher
 from skledger.stores.files_writing import Writer
-from skledger.stores.matching import matches, sort
-from skledger.stores.paging import read_token, write_token
+from skledger.stores.matching import Beside, count_of_runs, matches, matches_on, sort
+from skledger.stores.paging import page_of, page_of_newest
 from skledger.stores.registry_checks import check_registry_changes
 from skledger.stores.registry_draft import ModelRecord
 from skledger.stores.registry_reading import RegistryReading
@@ -162,7 +163,7 @@ class FileStore(RegistryReading):
         page_token: str | None = None,
     ) -> PagedList[Experiment]:
         """Return experiments, the newest first unless ordered."""
-        limit, offset = check_max_results(max_results), read_token(page_token)
+        limit = check_max_results(max_results)
         conditions = parse_filter(filter_string, "experiment")
         orderings = parse_order_by(order_by, "experiment")
         stages = check_view_type(view_type)
@@ -176,7 +177,20 @@ class FileStore(RegistryReading):
         found.sort(key=lambda each: int(each.experiment_id), reverse=bool(orderings))
         if not orderings:
             found.sort(key=lambda each: each.creation_time or 0, reverse=True)
-        return _page(sort(found, orderings), limit, offset)
+        return page_of(sort(found, orderings, self._beside()), limit, page_token)
+
+    def _beside(self) -> Beside:
+        """Return what tells of an experiment what is not in it; each is read once."""
+
+        @cache
+        def told(experiment_id: str, key: str) -> object:
+            if key == "experiment_name":
+                found = self._experiments.get(experiment_id)
+                return None if found is None else found.name
+            runs = self._searcher.matching([experiment_id], "", ViewType.ACTIVE_ONLY)
+            return count_of_runs([run.info for run in runs], experiment_id, key)
+
+        return told
 
     # Runs
 
@@ -210,12 +224,14 @@ class FileStore(RegistryReading):
         page_token: str | None = None,
     ) -> PagedList[Run]:
         """Return the runs of the experiments that match, the newest first unless ordered."""
-        limit, offset = check_max_results(max_results), read_token(page_token)
+        limit = check_max_results(max_results)
         orderings = parse_order_by(order_by, "run")
         with reporting("read", self._root):
-            found = self._searcher.matching(experiment_ids, filter_string, view_type)
+            of_data = any(each.key == "dataset_name" for each in orderings)
+            found = self._searcher.matching(experiment_ids, filter_string, view_type, of_data)
             found.sort(key=lambda run: (-run.info.start_time, run.info.run_id))
-            page = _page(sort(found, orderings), limit, offset)
+            found = sort(found, orderings, self._beside())
+            page = (page_of if orderings else page_of_newest)(found, limit, page_token)
             page[:] = [self._searcher.whole(run) for run in page]
         return page
 
@@ -295,16 +311,16 @@ class FileStore(RegistryReading):
     ) -> PagedList[LoggedModel]:
         """Return the logged models of the experiments that match, the newest first unless ordered.
 
-        No metric is on one of the `datasets`: records of this store do not say so.
+        `datasets` are names and digests (or "") of the data sets on which metrics count.
         """
-        limit, offset = check_max_results(max_results), read_token(page_token)
+        limit = check_max_results(max_results)
         conditions = parse_filter(filter_string, "logged_model")
         orderings = parse_order_by(order_by, "logged_model")
         with reporting("read", self._root):
-            models = () if datasets else self._searcher.models(experiment_ids)
-            found = [model for model in models if matches(model, conditions)]
+            models = self._searcher.models(experiment_ids)
+            found = [model for model in models if matches_on(model, conditions, datasets)]
         found.sort(key=lambda model: (-model.creation_timestamp, model.model_id))
-        return _page(sort(found, orderings), limit, offset)
+        return page_of(sort(found, orderings), limit, page_token)
 
     # Registered models
 
@@ -328,8 +344,3 @@ class FileStore(RegistryReading):
         if folder is None:
             raise NotFoundError(f"there is no run {run_id!r} in {self.uri}")
         return folder
-
-
-def _page(items: list[T], limit: int, offset: int) -> PagedList[T]:
-    more = len(items) > offset + limit
-    return PagedList(items[offset : offset + limit], write_token(offset + limit) if more else None)

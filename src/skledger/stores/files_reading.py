@@ -20,7 +20,7 @@ from skledger.stores.files_medium import (
     say_once,
 )
 from skledger.stores.files_names import key_of, other_name, usual_name
-from skledger.stores.files_numbers import latest_value, values_in
+from skledger.stores.files_numbers import latest_value, model_values_in
 from skledger.stores.files_places import Places
 from skledger.tracking.entities import (
     Dataset,
@@ -292,11 +292,14 @@ class Reader:
 
     @staticmethod
     def _model_metrics(folder: str) -> tuple[Metric, ...]:
-        found: dict[tuple[str, int, int, str], Metric] = {}
+        found: dict[object, Metric] = {}
+        model_id = folder.rpartition("/")[2]
         for name, path in sorted(list_files(f"{folder}/metrics")):
-            for each in values_in(read_if_there(path) or b"", key_of(name), path):
+            content = read_if_there(path) or b""
+            for each in model_values_in(content, key_of(name), path, model_id):
                 # What was sent twice is there once; NaN equals itself only as text.
-                found[each.key, each.timestamp, each.step, repr(each.value)] = each
+                data = (each.dataset_name, each.dataset_digest)
+                found[each.key, each.timestamp, each.step, repr(each.value), data] = each
         return tuple(found.values())
 
 

@@ -35,11 +35,18 @@ class Searcher:
         self._reader = reader
 
     def matching(
-        self, experiment_ids: Sequence[str], filter_string: str, view_type: int
+        self,
+        experiment_ids: Sequence[str],
+        filter_string: str,
+        view_type: int,
+        of_data: bool = False,
     ) -> list[Run]:
-        """Return the runs that match; what they hold is read when it is looked at."""
+        """Return the runs that match; what they hold is read when it is looked at.
+
+        The data sets only where conditions, or `of_data`, ask for them.
+        """
         conditions = parse_filter(filter_string, "run")
-        of_data = any(each.kind == "dataset" for each in conditions)
+        of_data = of_data or any(each.kind == "dataset" for each in conditions)
         stages = check_view_type(view_type)
         found = []
         for experiment in self._experiments(experiment_ids):

@@ -5,20 +5,27 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any, TypeVar
 
 from skledger.stores.checks import MODEL_STATUS
-from skledger.tracking.entities import Experiment, LoggedModel, Run
-from skledger.tracking.filters import Comparison, Ordering
+from skledger.tracking.entities import Experiment, LifecycleStage, LoggedModel, Metric, Run, RunInfo
+from skledger.tracking.filters import Comparison, Ordering, duration_milliseconds
 from skledger.tracking.registry_entities import ModelVersion, RegisteredModel
 
-__all__ = ["matches", "sort"]
+__all__ = ["Beside", "count_of_runs", "matches", "matches_on", "sort"]
 
 Entity = Run | Experiment | LoggedModel | RegisteredModel | ModelVersion
 T = TypeVar("T", Run, Experiment, LoggedModel, RegisteredModel, ModelVersion)
 
+#: Takes an experiment's identifier and a key of `_BESIDE`.
+Beside = Callable[[str, str], Any]
+#: What experiments, and runs, are sorted by although they do not hold it.
+_BESIDE = ("experiment_name", "runs", "last_run")
+#: A number as JSON writes it, as SQL takes it too.
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?", re.ASCII)
 _NAME_TAG = "mlflow.runName"
 _CONTEXT_TAG = "mlflow.data.context"
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
@@ -36,14 +43,51 @@ def matches(entity: Entity, conditions: Sequence[Comparison]) -> bool:
     return all(_holds(entity, each) for each in conditions)
 
 
-def sort(entities: list[T], orderings: Sequence[Ordering]) -> list[T]:
-    """Return the entities in order; what ties keeps its place."""
+def matches_on(
+    model: LoggedModel, conditions: Sequence[Comparison], datasets: Sequence[tuple[str, str]]
+) -> bool:
+    """Whether all the conditions hold of a logged model, whose metrics count on these data sets.
+
+    Without a condition on a metric it must have some metric on one of them; without data sets all
+    its metrics count.
+    """
+    if not datasets:
+        return matches(model, conditions)
+    own = tuple(each for each in model.metrics if _is_on(each, datasets))
+    if not own and not any(each.kind == "metric" for each in conditions):
+        return False
+    return matches(replace(model, metrics=own), conditions)
+
+
+def _is_on(metric: Metric, datasets: Sequence[tuple[str, str]]) -> bool:
+    return any(
+        metric.dataset_name == name and (not digest or metric.dataset_digest == digest)
+        for name, digest in datasets
+    )
+
+
+def sort(entities: list[T], orderings: Sequence[Ordering], beside: Beside | None = None) -> list[T]:
+    """Return the entities in order; what ties keeps its place.
+
+    Parameters
+    ----------
+    entities : list
+        What is sorted.
+    orderings : sequence of Ordering
+        By what, the first the most.
+    beside : callable, optional
+        Takes an experiment's identifier and the name of an attribute that is not part of the
+        entities (``experiment_name``, ``runs``, ``last_run``), and returns its value.
+    """
     for each in reversed(orderings):
+        if each.by_number:
+            entities = _by_number(entities, each)
+            continue
         numbered: list[tuple[Any, T]] = []
         strange: list[T] = []
         missing: list[T] = []
         for entity in entities:
-            value = _sort_key(entity, each)
+            value = _sort_key(entity, each, beside)
             if value is None:
                 missing.append(entity)
             elif isinstance(value, float) and math.isnan(value):
@@ -58,13 +102,45 @@ def sort(entities: list[T], orderings: Sequence[Ordering]) -> list[T]:
     return entities
 
 
+def count_of_runs(runs: Iterable[RunInfo], experiment_id: str, key: str) -> int | None:
+    """Return what an experiment is sorted by that only its runs tell."""
+    mine = [
+        run.start_time
+        for run in runs
+        if run.experiment_id == experiment_id and run.lifecycle_stage == LifecycleStage.ACTIVE
+    ]
+    return len(mine) if key == "runs" else max(mine, default=None)
+
+
+def _by_number(entities: list[T], ordering: Ordering) -> list[T]:
+    """Return entities by their texts: numbers by value, then other texts, then those without."""
+    numbers: list[tuple[float, str, T]] = []
+    texts: list[tuple[str, T]] = []
+    missing: list[T] = []
+    for entity in entities:
+        value = _sort_key(entity, ordering, None)
+        if value is None:
+            missing.append(entity)
+        elif _NUMBER.fullmatch(value):
+            numbers.append((float(value), value, entity))
+        else:
+            texts.append((value, entity))
+    down = not ordering.ascending
+    numbers.sort(key=operator.itemgetter(0, 1), reverse=down)
+    texts.sort(key=operator.itemgetter(0), reverse=down)
+    return [each for *_, each in numbers] + [each for _, each in texts] + missing
+
+
 def _holds(entity: Entity, each: Comparison) -> bool:
     found = _values(entity, each.kind, each.key)
     if each.operator == "IS NULL":
         return not found
     if each.operator == "IS NOT NULL":
         return bool(found)
-    return any(_compare(value, each.operator, each.value) for value in found)
+    wanted: Any = each.value
+    if (each.kind, each.key) == ("attribute", "duration"):
+        wanted = duration_milliseconds(wanted)
+    return any(_compare(value, each.operator, wanted) for value in found)
 
 
 def _values(entity: Entity, kind: str, key: str) -> list[Any]:
@@ -85,7 +161,7 @@ def _of_run(run: Run, kind: str, key: str) -> list[Any]:
         if key == "run_name":
             # As MLflow: the tag is the name, while orders go by the attribute.
             return _one(run.data.tags.get(_NAME_TAG, run.info.run_name))
-        return _one(getattr(run.info, key))
+        return _one(_of_info(run, key))
     if kind == "dataset":
         items = run.inputs.dataset_inputs
         if key == "context":
@@ -132,21 +208,37 @@ def _pattern(text: str, same_case: bool) -> re.Pattern[str]:
     return re.compile(rf"{expression}\Z", flags)
 
 
-def _sort_key(entity: Entity, ordering: Ordering) -> Any:
+def _sort_key(entity: Entity, ordering: Ordering, beside: Beside | None) -> Any:
     """Return the value to sort by; None when there is none."""
     key = ordering.key
     if ordering.kind == "attribute":
+        if isinstance(entity, Run | Experiment) and key in _BESIDE:
+            at = entity.info.experiment_id if isinstance(entity, Run) else entity.experiment_id
+            return None if beside is None else beside(at, key)
         if isinstance(entity, Run):
-            return getattr(entity.info, key)
+            return _of_info(entity, key)
         value = _attribute(entity, key)
         if key == "experiment_id":
             return int(value)
         return MODEL_STATUS[value] if key == "status" else value
     if isinstance(entity, LoggedModel):
-        # The data set of a metric is not part of the entity, so none is on the one asked for.
-        on_dataset = ordering.dataset_name or ordering.dataset_digest
-        own = [] if on_dataset else [each for each in entity.metrics if each.key == key]
+        own = [
+            each
+            for each in entity.metrics
+            if each.key == key
+            and ordering.dataset_name in ("", each.dataset_name)
+            and ordering.dataset_digest in ("", each.dataset_digest)
+        ]
         latest = max(own, key=lambda each: (each.timestamp, each.step), default=None)
         return None if latest is None else latest.value
     found = _values(entity, ordering.kind, key)
     return found[0] if found else None
+
+
+def _of_info(run: Run, key: str) -> Any:
+    if key == "duration":
+        end = run.info.end_time
+        return None if end is None else end - run.info.start_time
+    if key == "dataset_name":
+        return min((each.dataset.name for each in run.inputs.dataset_inputs), default=None)
+    return getattr(run.info, key)

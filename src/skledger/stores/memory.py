@@ -28,7 +28,7 @@ from skledger.stores.experiments import (
     refuse_rename_of_deleted,
     taken_name,
 )
-from skledger.stores.matching import matches, sort
+from skledger.stores.matching import count_of_runs, matches, matches_on, sort
 from skledger.stores.memory_draft import (
     Draft,
     Record,
@@ -38,7 +38,7 @@ from skledger.stores.memory_draft import (
     set_stage_of_runs,
 )
 from skledger.stores.memory_registry import RegistryPart
-from skledger.stores.paging import read_token, write_token
+from skledger.stores.paging import page_of, page_of_newest
 from skledger.stores.temporary import TemporaryFolder
 from skledger.tracking.entities import (
     Dataset,
@@ -86,7 +86,7 @@ class MemoryStore(RegistryPart):
     def __init__(self, artifact_root: str | None = None) -> None:
         self._folder = TemporaryFolder() if artifact_root is None else None
         root = artifact_root if self._folder is None else self._folder.path
-        self.artifact_root = os.path.abspath(root or "")  # noqa: PTH100
+        self.artifact_root = absolute_location(root or "")
         self._lock = threading.RLock()
         self._experiments: dict[str, Experiment] = {}
         self._runs: dict[str, Record] = {}
@@ -120,7 +120,8 @@ class MemoryStore(RegistryPart):
             if self.get_experiment_by_name(name) is not None:
                 raise taken_name(name)
             number = str(len(self._experiments))
-            location = absolute_location(artifact_location or f"{self.artifact_root}/{number}")
+            below = f"{self.artifact_root.rstrip('/')}/{number}"
+            location = absolute_location(artifact_location or below)
             self._experiments[number] = Experiment(
                 number, name, location, LifecycleStage.ACTIVE, dict(tags or {}), now, now
             )
@@ -187,7 +188,7 @@ class MemoryStore(RegistryPart):
         page_token: str | None = None,
     ) -> PagedList[Experiment]:
         """Return experiments, the newest first unless ordered."""
-        limit, offset = check_max_results(max_results), read_token(page_token)
+        limit = check_max_results(max_results)
         conditions = parse_filter(filter_string, "experiment")
         orderings = parse_order_by(order_by, "experiment")
         stages = check_view_type(view_type)
@@ -201,7 +202,14 @@ class MemoryStore(RegistryPart):
         found.sort(key=lambda each: int(each.experiment_id), reverse=bool(orderings))
         if not orderings:
             found.sort(key=lambda each: each.creation_time or 0, reverse=True)
-        return _page(sort(found, orderings), limit, offset)
+        return page_of(sort(found, orderings, self._beside), limit, page_token)
+
+    def _beside(self, experiment_id: str, key: str) -> object:
+        with self._lock:
+            if key == "experiment_name":
+                return self._experiments[experiment_id].name
+            infos = [record.info for record in self._runs.values()]
+        return count_of_runs(infos, experiment_id, key)
 
     # Runs
 
@@ -237,11 +245,12 @@ class MemoryStore(RegistryPart):
         page_token: str | None = None,
     ) -> PagedList[Run]:
         """Return the runs of the experiments that match, the newest first unless ordered."""
-        limit, offset = check_max_results(max_results), read_token(page_token)
+        limit = check_max_results(max_results)
         orderings = parse_order_by(order_by, "run")
         found = self._matching(experiment_ids, filter_string, view_type)
         found.sort(key=lambda run: (-run.info.start_time, run.info.run_id))
-        return _page(sort(found, orderings), limit, offset)
+        found = sort(found, orderings, self._beside)
+        return (page_of if orderings else page_of_newest)(found, limit, page_token)
 
     def count_runs(
         self,
@@ -338,9 +347,9 @@ class MemoryStore(RegistryPart):
     ) -> PagedList[LoggedModel]:
         """Return the logged models of the experiments that match, the newest first unless ordered.
 
-        No metric is on one of the `datasets`: records of this store do not say so.
+        `datasets` are names and digests (or "") of the data sets on which metrics count.
         """
-        limit, offset = check_max_results(max_results), read_token(page_token)
+        limit = check_max_results(max_results)
         conditions = parse_filter(filter_string, "logged_model")
         orderings = parse_order_by(order_by, "logged_model")
         wanted = {str(parse_experiment_id(each)) for each in experiment_ids}
@@ -348,10 +357,10 @@ class MemoryStore(RegistryPart):
             found = [
                 self.get_logged_model(model_id)
                 for model_id, model in self._models.items()
-                if model.experiment_id in wanted and not datasets and matches(model, conditions)
+                if model.experiment_id in wanted and matches_on(model, conditions, datasets)
             ]
         found.sort(key=lambda model: (-model.creation_timestamp, model.model_id))
-        return _page(sort(found, orderings), limit, offset)
+        return page_of(sort(found, orderings), limit, page_token)
 
     # The inside
 
@@ -381,11 +390,6 @@ class MemoryStore(RegistryPart):
             ),
             RunOutputs([LoggedModelOutput(each) for each in record.models]),
         )
-
-
-def _page(items: list[T], limit: int, offset: int) -> PagedList[T]:
-    more = len(items) > offset + limit
-    return PagedList(items[offset : offset + limit], write_token(offset + limit) if more else None)
 
 
 _stores: weakref.WeakSet[MemoryStore] = weakref.WeakSet()

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from skledger.errors import AlreadyExistsError, NotFoundError, ParamConflictError
-from skledger.stores.model_changes import changed, no_model
+from skledger.stores.model_changes import changed, no_model, signed
 from skledger.tracking.entities import (
     Dataset,
     Experiment,
@@ -111,7 +111,7 @@ class Draft:
             model = self.models.get(each.model_id)
             if model is None:
                 raise no_model(each.model_id)
-            self.models[each.model_id] = changed(model, each, now)
+            self.models[each.model_id] = signed(changed(model, each, now, run_id=change.run_id))
 
     def _record(self, run_id: str) -> Record:
         if run_id not in self.runs:
@@ -146,13 +146,15 @@ class Draft:
         for model in change.models:
             if model.model_id in self.models:
                 raise AlreadyExistsError(f"there is a logged model {model.model_id!r} already")
-            self.models[model.model_id] = replace(
+            made = replace(
                 model,
                 experiment_id=record.info.experiment_id,
                 source_run_id=model.source_run_id or change.run_id,
                 params=dict(model.params),
                 tags=dict(model.tags),
+                metrics=tuple(replace(each, run_id=change.run_id) for each in model.metrics),
             )
+            self.models[model.model_id] = signed(made)
             record.models[model.model_id] = None
 
 
@@ -188,7 +190,8 @@ def last_sign_of_child(record: Record, now: int) -> int:
 
 
 def _add_metric(record: Record, metric: Metric) -> None:
-    metric = replace(metric, value=float(metric.value))
+    # What a run was measured on is not kept: MLflow's tables have room for it with models only.
+    metric = Metric(metric.key, float(metric.value), metric.timestamp, metric.step)
     known = record.history.get(metric.key, ())
     if not any(_identity(metric) == _identity(each) for each in known):
         record.history[metric.key] = (*known, metric)

@@ -9,7 +9,7 @@ from typing import Any
 from skledger.errors import NotFoundError, ParamConflictError
 from skledger.tracking.entities import LoggedModel, Metric, ModelChange, Param
 
-__all__ = ["changed", "conflict", "halves", "no_model", "size", "together"]
+__all__ = ["changed", "conflict", "halves", "no_model", "signed", "size", "together"]
 
 #: The fields that hold several values.
 _MANY = ("params", "metrics", "deleted_tags", "tags")
@@ -31,7 +31,12 @@ def conflict(model_id: str, key: str, old: str, value: str) -> ParamConflictErro
 
 
 def changed(
-    model: LoggedModel, change: ModelChange, now: int, *, strict: bool = True
+    model: LoggedModel,
+    change: ModelChange,
+    now: int,
+    *,
+    strict: bool = True,
+    run_id: str | None = None,
 ) -> LoggedModel:
     """Return a model with a change.
 
@@ -45,6 +50,8 @@ def changed(
         The time of the change, in ms since the epoch.
     strict : bool, default=True
         Refuse a param that has another value; otherwise the first value stays.
+    run_id : str, optional
+        The run that brings it.
 
     Raises
     ------
@@ -59,7 +66,8 @@ def changed(
     tags = {key: value for key, value in model.tags.items() if key not in change.deleted_tags}
     tags.update({tag.key: tag.value for tag in change.tags})
     metrics = {_place(each): each for each in model.metrics}
-    metrics |= {_place(each): replace(each, value=float(each.value)) for each in change.metrics}
+    for each in change.metrics:
+        metrics[_place(each)] = replace(each, value=float(each.value), run_id=run_id or each.run_id)
     return replace(
         model,
         status=change.status or model.status,
@@ -68,6 +76,15 @@ def changed(
         tags=tags,
         metrics=tuple(metrics.values()),
     )
+
+
+def signed(model: LoggedModel) -> LoggedModel:
+    """Return a model whose metrics tell whose they are, and of which run: its own by default."""
+    told = tuple(
+        replace(each, model_id=model.model_id, run_id=each.run_id or model.source_run_id)
+        for each in model.metrics
+    )
+    return replace(model, metrics=told) if told else model
 
 
 def together(changes: Iterable[ModelChange]) -> tuple[ModelChange, ...]:

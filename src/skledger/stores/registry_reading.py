@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from skledger.stores.checks import check_max_results
-from skledger.stores.paging import read_token, write_token
+from skledger.stores.paging import page_of
 from skledger.stores.registry_checks import (
     LATEST,
     check_stages,
@@ -57,13 +57,13 @@ class RegistryReading:
         page_token: str | None = None,
     ) -> PagedList[RegisteredModel]:
         """Return the registered models that match, by their names unless ordered otherwise."""
-        limit, offset = check_max_results(max_results), read_token(page_token)
+        limit = check_max_results(max_results)
         conditions, prompts = without_prompts(parse_filter(filter_string, "registered_model"))
         orderings = parse_order_by(order_by, "registered_model")
         records = {each.model.name: each for each in self._all_registered()}
         models = (each.model for each in records.values())
         found = models_in_order(models, conditions, orderings, prompts=prompts)
-        page = _page(found, limit, offset)
+        page = page_of(found, limit, page_token)
         page[:] = [records[each.name].whole() for each in page]
         return page
 
@@ -80,12 +80,12 @@ class RegistryReading:
         page_token: str | None = None,
     ) -> PagedList[ModelVersion]:
         """Return the versions that match, those that changed last first unless ordered."""
-        limit, offset = check_max_results(max_results), read_token(page_token)
+        limit = check_max_results(max_results)
         conditions, prompts = without_prompts(parse_filter(filter_string, "model_version"))
         orderings = parse_order_by(order_by, "model_version")
         versions = [each for record in self._named(conditions) for each in record.all()]
         found = versions_in_order(versions, conditions, orderings, prompts=prompts)
-        return _page(found, limit, offset)
+        return page_of(found, limit, page_token)
 
     def get_model_version_by_alias(self, name: str, alias: str) -> ModelVersion:
         """Return the version that an alias stands for; ``latest`` is the last one."""
@@ -130,8 +130,3 @@ class RegistryReading:
                 found = self._registered(str(each.value))
                 return [] if found is None else [found]
         return self._all_registered()
-
-
-def _page(items: list[T], limit: int, offset: int) -> PagedList[T]:
-    more = len(items) > offset + limit
-    return PagedList(items[offset : offset + limit], write_token(offset + limit) if more else None)

@@ -46,8 +46,8 @@ from skledger.stores.sql_searching import (
     select_counts,
     select_experiments,
     select_models,
-    select_runs,
 )
+from skledger.stores.sql_serving import ServingPart
 from skledger.stores.sql_writing import write_changes
 from skledger.tracking.entities import (
     DEFAULT_EXPERIMENT_ID,
@@ -89,7 +89,7 @@ def open_sqlite(path: str | os.PathLike[str], artifact_root: str | None = None) 
     return SqlStore(SqliteFile(file, artifact_root))
 
 
-class SqlStore(RegistryPart):
+class SqlStore(RegistryPart, ServingPart):
     """A store in a database. See `skledger.stores.base.Store` for what its methods do.
 
     Parameters
@@ -243,19 +243,9 @@ class SqlStore(RegistryPart):
         page_token: str | None = None,
     ) -> PagedList[Run]:
         """Return the runs of the experiments that match, the newest first unless ordered."""
-        limit, offset = check_max_results(max_results), read_token(page_token)
-        query = select_runs(
-            [parse_experiment_id(each) for each in experiment_ids],
-            view_type,
-            parse_filter(filter_string, "run"),
-            parse_order_by(order_by, "run"),
-            self._like,
+        return self.page_of_runs(
+            experiment_ids, filter_string, view_type, max_results, order_by, page_token
         )
-        with self._database.reading() as connection:
-            found = connection.scalars(query.limit(limit + 1).offset(offset)).all()
-            runs = load_runs(connection, load_infos(connection, found[:limit]))
-        runs = [self._now.run(run) for run in runs]
-        return PagedList(runs, write_token(offset + limit) if len(found) > limit else None)
 
     def count_runs(
         self,

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    Float,
     FromClause,
     String,
     and_,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     not_,
     or_,
     select,
+    type_coerce,
 )
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
@@ -26,7 +28,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from skledger.stores import tables
 from skledger.stores.checks import MODEL_STATUS_NAMES
 from skledger.stores.sql_numbers import encode_model_number, encode_number
-from skledger.tracking.filters import Comparison
+from skledger.tracking.filters import Comparison, duration_milliseconds
 
 __all__ = [
     "EXPERIMENT_COLUMNS",
@@ -111,6 +113,8 @@ def _as_bytes(element: Any, compiler: Any, **options: Any) -> str:
 def run_condition(each: Comparison, like: Like) -> ColumnElement[bool]:
     """Return a condition on the rows of `runs`."""
     run_id = tables.runs.c.run_uuid
+    if each.kind == "attribute" and each.key == "duration":
+        return _duration_condition(each, like)
     if each.kind == "attribute":
         return compare(_run_attribute(each.key), each, like)
     if each.kind == "dataset":
@@ -144,6 +148,14 @@ def _run_attribute(key: str) -> ColumnElement[Any]:
         tag.c.run_uuid == tables.runs.c.run_uuid, tag.c.key == _NAME_TAG
     )
     return func.coalesce(named.scalar_subquery(), tables.runs.c.name, type_=String())
+
+
+def _duration_condition(each: Comparison, like: Like) -> ColumnElement[bool]:
+    """Compare how long runs took; of those that go on it is nothing."""
+    runs = tables.runs.c
+    lasted = type_coerce(runs.end_time - runs.start_time, Float())
+    value = each.value if each.value is None else duration_milliseconds(_float(each))
+    return compare(lasted, Comparison(each.kind, each.key, each.operator, value), like)
 
 
 def _has_parent(each: Comparison, like: Like) -> ColumnElement[bool]:

@@ -69,7 +69,9 @@ class _ModelBatch:
         for each in metrics:
             place = (self.model_id, each.key, each.timestamp, each.step)
             value = encode_model_number(each.value)
-            self.metrics[*place, run_id] = (*place, value, experiment_id, run_id)
+            # MLflow leaves `dataset_uuid` empty, too.
+            data = (each.dataset_name, each.dataset_digest)
+            self.metrics[*place, run_id] = (*place, value, experiment_id, run_id, *data)
 
 
 def add_models(

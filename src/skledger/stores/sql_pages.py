@@ -18,6 +18,7 @@ from skledger.tracking.entities import (
     Dataset,
     DatasetInput,
     LoggedModelOutput,
+    Metric,
     Run,
     RunData,
     RunInfo,
@@ -39,17 +40,34 @@ def load_infos(connection: Connection, run_ids: Sequence[str]) -> list[RunInfo]:
     return [run_info(found[run_id]) for run_id in run_ids if run_id in found]
 
 
-def load_runs(connection: Connection, infos: Sequence[RunInfo]) -> list[Run]:
-    """Return the runs with everything they hold, in the order given."""
+def load_runs(
+    connection: Connection,
+    infos: Sequence[RunInfo],
+    latest: dict[str, dict[str, Metric]] | None = None,
+) -> list[Run]:
+    """Return the runs with everything they hold, in the order given.
+
+    Parameters
+    ----------
+    connection : Connection
+        Where to read.
+    infos : sequence of RunInfo
+        The runs.
+    latest : dict, optional
+        Receives the metrics of each run, with their steps and times.
+    """
     runs = [Run(info, RunData(), RunInputs(), RunOutputs()) for info in infos]
     ids = [info.run_id for info in infos]
     params = {run_id: run.data.params for run_id, run in zip(ids, runs, strict=True)}
     for run_id, key, text in _rows(connection, _PARAMS, ids):
         params[run_id][key] = text
     metrics = {run_id: run.data.metrics for run_id, run in zip(ids, runs, strict=True)}
-    for run_id, key, value, is_nan in _rows(connection, _LATEST, ids):
-        plain = not is_nan and -_GREATEST < value < _GREATEST
-        metrics[run_id][key] = value if plain else decode_number(value, is_nan)
+    if latest is None:
+        for run_id, key, value, is_nan in _rows(connection, _LATEST, ids):
+            plain = not is_nan and -_GREATEST < value < _GREATEST
+            metrics[run_id][key] = value if plain else decode_number(value, is_nan)
+    else:
+        _load_metrics(connection, metrics, latest)
     tags = {run_id: run.data.tags for run_id, run in zip(ids, runs, strict=True)}
     for run_id, key, text in _rows(connection, _TAGS, ids):
         tags[run_id][key] = text or ""
@@ -58,6 +76,19 @@ def load_runs(connection: Connection, infos: Sequence[RunInfo]) -> list[Run]:
     for run_id, model_id, step in _rows(connection, _OUTPUTS, ids):
         outputs[run_id].model_outputs.append(LoggedModelOutput(model_id, step))
     return runs
+
+
+def _load_metrics(
+    connection: Connection,
+    values: dict[str, dict[str, float]],
+    latest: dict[str, dict[str, Metric]],
+) -> None:
+    latest.update((run_id, {}) for run_id in values)
+    for run_id, key, value, is_nan, timestamp, step in _rows(connection, _LATEST_AT, list(values)):
+        plain = not is_nan and -_GREATEST < value < _GREATEST
+        number = value if plain else decode_number(value, is_nan)
+        values[run_id][key] = number
+        latest[run_id][key] = Metric(key, number, timestamp or 0, step)
 
 
 def _load_inputs(connection: Connection, inputs: dict[str, RunInputs]) -> None:
@@ -121,6 +152,14 @@ _TAGS = select(_tags.run_uuid, _tags.key, _tags.value).where(_in_ids(_tags.run_u
 _LATEST = select(_latest.run_uuid, _latest.key, _latest.value, _latest.is_nan).where(
     _in_ids(_latest.run_uuid)
 )
+_LATEST_AT = select(
+    _latest.run_uuid,
+    _latest.key,
+    _latest.value,
+    _latest.is_nan,
+    _latest.timestamp,
+    _latest.step,
+).where(_in_ids(_latest.run_uuid))
 # Written out, so that the identifiers are all that is bound.
 _FROM_RUN = _inputs.destination_type == literal_column("'RUN'")
 _DATASET = _inputs.source_type == literal_column("'DATASET'")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import BindParameter, ColumnElement, Connection, Select, bindparam, select
+from sqlalchemy.exc import DBAPIError
 
 from skledger.errors import NotFoundError
 from skledger.stores import tables
 from skledger.stores.checks import MODEL_STATUS_NAMES
 from skledger.stores.sql_numbers import decode_model_number, decode_number
 from skledger.stores.sql_rows import in_chunks
+from skledger.stores.thinning import kept_places
 from skledger.tracking.entities import (
     LifecycleStage,
     LoggedModel,
@@ -23,11 +26,14 @@ __all__ = [
     "INFO_COLUMNS",
     "find_models_of_run",
     "load_metric_history",
+    "load_metric_page",
     "load_models",
+    "load_thinned_history",
     "run_info",
 ]
 
 _runs = tables.runs.c
+_GREATEST = sys.float_info.max
 
 #: The columns that `run_info` reads, in its order.
 INFO_COLUMNS: tuple[ColumnElement[Any], ...] = (
@@ -68,6 +74,32 @@ def load_metric_history(connection: Connection, run_id: str, key: str) -> list[M
     ]
 
 
+def load_metric_page(
+    connection: Connection, run_id: str, key: str, limit: int, offset: int
+) -> list[Metric]:
+    """Return some of the values of a metric, in the order of step and time."""
+    query = _HISTORY.limit(limit).offset(offset)
+    rows = connection.execute(query, {"run": run_id, "key": key})
+    return [
+        Metric(key, decode_number(value, is_nan), timestamp, step)
+        for value, is_nan, timestamp, step in rows
+    ]
+
+
+def load_thinned_history(
+    connection: Connection, run_id: str, key: str, most: int
+) -> tuple[int, list[Metric]]:
+    """Return how many values a metric has, and at most so many of them that show its curve."""
+    rows = _plain_rows(connection, _HISTORY, {"run": run_id, "key": key})
+    numbers = [
+        value if not is_nan and -_GREATEST < value < _GREATEST else decode_number(value, is_nan)
+        for value, is_nan, _, _ in rows
+    ]
+    return len(rows), [
+        Metric(key, numbers[at], rows[at][2], rows[at][3]) for at in kept_places(numbers, most)
+    ]
+
+
 def load_models(connection: Connection, model_ids: Sequence[str]) -> list[LoggedModel]:
     """Return the logged models that exist, in the order they were made."""
     models: dict[str, LoggedModel] = {}
@@ -79,13 +111,26 @@ def load_models(connection: Connection, model_ids: Sequence[str]) -> list[Logged
             models[model_id].params[key] = text
         for model_id, key, text in _rows(connection, _MODEL_TAGS, chunk):
             models[model_id].tags[key] = text
-        for model_id, key, value, timestamp, step in _rows(connection, _MODEL_METRICS, chunk):
-            metric = Metric(key, decode_model_number(value), timestamp, step)
-            metrics.setdefault(model_id, []).append(metric)
+        for row in _rows(connection, _MODEL_METRICS, chunk):
+            metrics.setdefault(row[0], []).append(_model_metric(*row))
     for model_id, found in metrics.items():
         # The entity is frozen for its readers; this one is not handed out yet.
         object.__setattr__(models[model_id], "metrics", tuple(found))
     return sorted(models.values(), key=lambda model: model.creation_timestamp)
+
+
+def _model_metric(
+    model_id: str,
+    key: str,
+    value: float | None,
+    timestamp: int,
+    step: int,
+    run_id: str,
+    dataset_name: str | None,
+    dataset_digest: str | None,
+) -> Metric:
+    number = decode_model_number(value)
+    return Metric(key, number, timestamp, step, model_id, dataset_name, dataset_digest, run_id)
 
 
 def find_models_of_run(connection: Connection, run_id: str) -> list[str]:
@@ -108,6 +153,25 @@ def find_models_of_run(connection: Connection, run_id: str) -> list[str]:
 
 def _rows(connection: Connection, query: Select[Any], ids: Sequence[str]) -> Iterable[Any]:
     return connection.execute(query, {"ids": ids}).fetchall()
+
+
+def _plain_rows(
+    connection: Connection, query: Select[Any], values: Mapping[str, str]
+) -> Sequence[Any]:
+    """Return rows as the driver has them: SQLAlchemy's own cost more than reading them."""
+    result = connection.execute(query, values)
+    cursor: Any = result.cursor
+    driver_error = connection.dialect.loaded_dbapi.Error
+    try:
+        rows: Sequence[Any] = cursor.fetchall()
+    except driver_error as error:
+        # As SQLAlchemy would, had it fetched.
+        raise DBAPIError.instance(
+            str(query), None, error, driver_error, dialect=connection.dialect
+        ) from error
+    finally:
+        result.close()
+    return rows
 
 
 def _model(row: Sequence[Any]) -> LoggedModel:
@@ -178,6 +242,9 @@ _MODEL_METRICS = _of_live_model(
         _model_metrics.metric_value,
         _model_metrics.metric_timestamp_ms,
         _model_metrics.metric_step,
+        _model_metrics.run_id,
+        _model_metrics.dataset_name,
+        _model_metrics.dataset_digest,
     ),
     _model_metrics.model_id,
 )

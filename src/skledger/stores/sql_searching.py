@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Select, and_, case, func, select
+from sqlalchemy import ColumnElement, FromClause, Select, and_, bindparam, case, func, null, select
 
 from skledger.stores import tables
 from skledger.stores.checks import check_view_type
 from skledger.stores.sql_conditions import (
-    EXPERIMENT_COLUMNS,
     MODEL_COLUMNS,
     NAN_OF_MODEL,
-    RUN_COLUMNS,
     Like,
     experiment_condition,
     leads_to_runs,
@@ -21,6 +19,7 @@ from skledger.stores.sql_conditions import (
     on_datasets,
     run_condition,
 )
+from skledger.stores.sql_ordering import by_number, experiment_order_column, run_order_column
 from skledger.tracking.entities import LifecycleStage
 from skledger.tracking.filters import Comparison, Ordering
 
@@ -33,15 +32,16 @@ def select_runs(
     conditions: Sequence[Comparison],
     orderings: Sequence[Ordering],
     like: Like,
+    among: bool = False,
 ) -> Select[Any]:
     """Return the query for the identifiers of the runs that match, in order, without limits.
 
     Only identifiers, because an index has them: what else is in the row is read for those runs
-    that a page shows.
+    that a page shows. With `among`, only the runs bound to ``"among"`` are looked at.
     """
     runs = tables.runs
     experiment_id: ColumnElement[Any] = runs.c.experiment_id
-    if any(leads_to_runs(each) for each in conditions):
+    if among or any(leads_to_runs(each) for each in conditions):
         # Adding nothing keeps planners off the experiment's index, through which they would walk
         # past all its runs.
         experiment_id = experiment_id + 0
@@ -56,6 +56,7 @@ def select_runs(
         .where(
             experiment_id.in_(experiment_ids),
             runs.c.lifecycle_stage.in_(check_view_type(view_type)),
+            *((runs.c.run_uuid.in_(bindparam("among", expanding=True)),) if among else ()),
             # SQLite tries them in this order: first those that few runs meet.
             *(run_condition(each, like) for each in sorted(conditions, key=_is_vague)),
         )
@@ -72,14 +73,15 @@ def select_counts(
 ) -> Select[Any]:
     """Return the query that counts the runs that match, by the value of a tag and by status."""
     runs, noted = tables.runs, tables.tags.alias()
+    query = select_runs(experiment_ids, view_type, conditions, (), like).order_by(None)
+    status, count = runs.c.status, func.count()
+    if not tag:  # no run has it, and looking for it at each takes most of the time
+        return query.with_only_columns(null(), status, count).group_by(status)
     here = and_(noted.c.run_uuid == runs.c.run_uuid, noted.c.key == tag)
-    keys = noted.c.value, runs.c.status
-    query = select_runs(experiment_ids, view_type, conditions, (), like)
     return (
-        query.with_only_columns(*keys, func.count())
+        query.with_only_columns(noted.c.value, status, count)
         .select_from(runs.outerjoin(noted, here))
-        .order_by(None)
-        .group_by(*keys)
+        .group_by(noted.c.value, status)
     )
 
 
@@ -151,7 +153,7 @@ def _run_order(
 ) -> tuple[FromClause, list[ColumnElement[Any]]]:
     """Return what to join for an order, and what to order by."""
     if ordering.kind == "attribute":
-        return source, _last_when_null(RUN_COLUMNS[ordering.key], ordering.ascending)
+        return source, _last_when_null(run_order_column(ordering.key), ordering.ascending)
     table = {
         "metric": tables.latest_metrics,
         "param": tables.params,
@@ -162,6 +164,8 @@ def _run_order(
         and_(table.c.run_uuid == tables.runs.c.run_uuid, table.c.key == ordering.key),
     )
     value = table.c.value
+    if ordering.by_number:
+        return joined, by_number(value, ordering.ascending)
     if ordering.kind != "metric":
         return joined, _last_when_null(value, ordering.ascending)
     # Numbers, then NaN, then what has no value, in both directions.
@@ -171,7 +175,7 @@ def _run_order(
 
 def _experiment_order(ordering: Ordering) -> list[ColumnElement[Any]]:
     """Return what to order by: an experiment that old databases have no time of is the oldest."""
-    column = EXPERIMENT_COLUMNS[ordering.key]
+    column = experiment_order_column(ordering.key)
     known = case((column.is_(None), 0), else_=1)
     return [known, column] if ordering.ascending else [known.desc(), column.desc()]
 

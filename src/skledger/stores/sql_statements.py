@@ -94,7 +94,7 @@ def statements(dialect: Dialect) -> dict[str, str]:
         "model metric": text.insert(
             tables.logged_model_metrics,
             "model_id metric_name metric_timestamp_ms metric_step metric_value experiment_id "
-            "run_id",
+            "run_id dataset_name dataset_digest",
         ),
         # What is looked up on the way.
         "find dataset": text.find(

@@ -87,7 +87,7 @@ class LoggedModelsPart(ClientPart):
             Such as ``"metrics.accuracy > 0.9 and params.C = '1.0'"``.
         datasets : sequence of dict, optional
             Such as ``[{"dataset_name": "train", "dataset_digest": "f480a807"}]``: compare the
-            metrics on these data sets; for databases only.
+            metrics on these data sets.
         max_results : int, default=100
             The length of a page.
         order_by : sequence of dict or str, optional

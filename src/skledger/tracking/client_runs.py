@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 from skledger.errors import InvalidParameterError, NotFoundError
+from skledger.stores.model_changes import together
 from skledger.tracking.client_base import ClientPart, ids_of
 from skledger.tracking.context import USER_TAG
 from skledger.tracking.entities import (
@@ -176,12 +178,13 @@ class RunsPart(ClientPart):
         synchronous : bool, optional
             Taken for compatibility; the write is done when the call returns.
         dataset_name, dataset_digest : str, optional
-            Taken for compatibility; a metric of a run has no place for them.
+            The data that it was measured on, noted with the number of the model: both or none.
         model_id : str, optional
             A logged model that the number is booked of, too.
         """
         metric = metric_of(key, value, step, timestamp)
-        self._change(run_id, metrics=(metric,), model_changes=of_model(model_id, (metric,)))
+        measured = of_model(model_id, (metric,), dataset_name, dataset_digest)
+        self._change(run_id, metrics=(metric,), model_changes=measured)
         return booked(synchronous)
 
     def log_param(self, run_id: str, key: str, value: Any, synchronous: bool | None = None) -> Any:
@@ -214,11 +217,20 @@ class RunsPart(ClientPart):
         tags: Sequence[RunTag] = (),
         synchronous: bool | None = None,
     ) -> RunOperations | None:
-        """Book metrics, params and tags of a run in one write: all of them or none."""
+        """Book metrics, params and tags of a run in one write: all of them or none.
+
+        A metric that names a model is booked of that, too.
+        """
         change = tags_of({each.key: each.value for each in tags})
+        numbers = tuple(metric_of(m.key, m.value, m.step, m.timestamp) for m in metrics)
+        measured = (
+            of_model(each.model_id or None, (number,), each.dataset_name, each.dataset_digest)
+            for each, number in zip(metrics, numbers, strict=True)
+        )
         self._change(
             run_id,
-            metrics=tuple(metric_of(m.key, m.value, m.step, m.timestamp) for m in metrics),
+            metrics=numbers,
+            model_changes=together(chain.from_iterable(measured)),
             params=tuple(param_of(each.key, each.value) for each in params),
             tags=change,
             run_name=name_in(change),

@@ -150,7 +150,7 @@ class ModelCopier:
                 if _value_of(not_a_number) in self._times:
                     metric = not_a_number
             time = self._times.get(_value_of(metric), metric.timestamp)
-            found.append(replace(metric, timestamp=time))
+            found.append(replace(metric, timestamp=time, model_id=None, run_id=None))
         return tuple(found)
 
     def _digests(self, model: LoggedModel) -> str:

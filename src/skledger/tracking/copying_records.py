@@ -144,7 +144,10 @@ def model_differences(wanted: LoggedModel, found: LoggedModel) -> list[str]:
 def _last_values(model: LoggedModel) -> Iterable[Any]:
     """Return the metrics of a model, of which a store keeps one for each key, step and time."""
     held = {(each.key, each.step, each.timestamp): each for each in model.metrics}
-    return map(_of_metric, held.values())
+    return (
+        (*_of_metric(each), each.dataset_name or "", each.dataset_digest or "")
+        for each in held.values()
+    )
 
 
 def _of_metric(metric: Metric) -> tuple[str, int, int, str]:

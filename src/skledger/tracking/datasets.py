@@ -291,7 +291,7 @@ def input_of(dataset: Any, context: str | None, tags: Mapping[str, Any] | None) 
     entity = dataset.to_entity() if isinstance(dataset, Dataset) else dataset
     if not isinstance(entity, DatasetEntity):
         raise InvalidParameterError(
-            f"log_input takes a data set such as skledger.data.from_pandas(df), not "
+            f"A data set is made by a function such as skledger.data.from_pandas(df); this is a "
             f"{type(dataset).__name__}."
         )
     booked = [RunTag(str(key), str(value)) for key, value in (tags or {}).items()]

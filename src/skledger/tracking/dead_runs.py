@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from skledger._guard import contain, say
 from skledger.errors import NotFoundError, StoreError
+from skledger.stores.outbox_waiting import waiting_runs
 from skledger.tracking.entities import Run, RunChange, RunStatus, as_tags
 from skledger.tracking.names import now_ms
 from skledger.tracking.processes import process_lives, process_text
@@ -26,12 +27,16 @@ __all__ = [
     "PROCESS_DIED",
     "STALE",
     "DeadRun",
+    "Unended",
     "end_at_opening",
     "end_runs",
     "find_dead_runs",
     "find_stale_runs",
+    "unended",
 ]
 
+#: What the outbox calls a run that came through one.
+_OUTBOX_TAG = "skledger.run_id"
 #: Runs that are read, and ended, at a time.
 _PAGE = 500
 
@@ -78,6 +83,9 @@ def end_at_opening(store: Store) -> None:
 def find_dead_runs(store: Store) -> list[DeadRun]:
     """Return the runs that are RUNNING in a process of this machine which is gone.
 
+    Those of which something still waits in an outbox of this machine are none of them: their end
+    may be what waits.
+
     Parameters
     ----------
     store : Store
@@ -92,12 +100,24 @@ def find_dead_runs(store: Store) -> list[DeadRun]:
             last = page[-1].info.run_id
             again = store.running_runs(PROCESS_TAG, _PAGE, after)
             dead += [run for run in again if _process(run) in gone and run.info.run_id <= last]
+    dead = _without_those_on_their_way(store, dead)
     signs = _last_signs(store, dead)
     return [
-        DeadRun(run, signs[run.info.run_id], PROCESS_DIED, _death_of(_process(run)))
+        DeadRun(run, signs[run.info.run_id], PROCESS_DIED, _death_of(run))
         for run in dead
         if run.info.run_id in signs
     ]
+
+
+def _without_those_on_their_way(store: Store, dead: list[Run]) -> list[Run]:
+    """Leave out the runs of which something waits to be sent to the server of this store."""
+    # An outbox itself ends what waits in it.
+    is_place = not getattr(store, "uri", "http").startswith("http")
+    if not (is_place and any(_OUTBOX_TAG in run.data.tags for run in dead)):
+        return dead
+    waiting = waiting_runs()
+    ids = {run.info.run_id: {run.info.run_id, run.data.tags.get(_OUTBOX_TAG, "")} for run in dead}
+    return [run for run in dead if not ids[run.info.run_id] & waiting]
 
 
 def find_stale_runs(store: Store, silent_ms: int) -> list[DeadRun]:
@@ -187,10 +207,45 @@ def _ancestors(run_id: str, parents: dict[str, str]) -> Iterable[str]:
         yield run_id
 
 
-def _death_of(process: str) -> str:
-    return (
-        f"The {process_text(process)} ended without ending this run: it was killed, it crashed, "
-        "or the machine went down."
+def _death_of(run: Run) -> str:
+    died = (
+        f"The {process_text(_process(run))} ended without ending this run: it was killed, it "
+        "crashed, or the machine went down."
+    )
+    if _OUTBOX_TAG in run.data.tags:
+        died += " Or its end waits in an outbox of that machine: `skledger sync` sends it."
+    return died
+
+
+class Unended(NamedTuple):
+    """What to say of a run that is RUNNING although its process is gone."""
+
+    title: str
+    text: str
+
+
+def unended(run: Run) -> Unended | None:
+    """Return what to say of a run that is RUNNING although its process is gone; else None.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    """
+    process = _process(run)
+    if run.info.status != RunStatus.RUNNING or process_lives(process) is not False:
+        return None
+    if _OUTBOX_TAG in run.data.tags:
+        return Unended(
+            "Not all of it has arrived",
+            f"The {process_text(process)} has ended. What it booked while the server was away may "
+            "wait on its machine: it is sent by the next process there that uses this server, or "
+            "by `skledger sync`.",
+        )
+    return Unended(
+        "Its process is gone",
+        f"The {process_text(process)} has ended without ending this run. Whatever opens the store "
+        "and may write to it ends the run, such as `skledger gc`.",
     )
 
 

@@ -7,10 +7,12 @@ are 32 hexadecimal digits, identifiers of models are ``m-`` and 32 hexadecimal d
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Generic, TypeVar
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
+from skledger.tracking.entity import Entity
+from skledger.tracking.metric import Metric
 from skledger.tracking.states import (
     LifecycleStage,
     LoggedModelStatus,
@@ -26,6 +28,7 @@ __all__ = [
     "MAX_TAG_LENGTH",
     "Dataset",
     "DatasetInput",
+    "Entity",
     "Experiment",
     "ExperimentTag",
     "FileInfo",
@@ -65,24 +68,7 @@ MAX_TAG_LENGTH = 8000
 DEFAULT_EXPERIMENT_ID = "0"
 
 
-class _Entity:
-    """Field access as MLflow's entities offer it: ``dict(entity)`` and ``to_dictionary``.
-
-    What people print has no slots, because they also call ``vars(entity)``.
-    """
-
-    __slots__ = ()
-
-    def __iter__(self) -> Iterator[tuple[str, Any]]:
-        for each in fields(self):  # type: ignore[arg-type]
-            yield each.name, getattr(self, each.name)
-
-    def to_dictionary(self) -> dict[str, Any]:
-        """Return the fields as plain, nested dictionaries."""
-        return asdict(self)  # type: ignore[call-overload,no-any-return]
-
-
-class _Printed(_Entity):
+class _Printed(Entity):
     """What prints in a few readable words, and as a table in notebooks."""
 
     def __repr__(self) -> str:
@@ -102,17 +88,7 @@ class _Printed(_Entity):
 
 
 @dataclass(frozen=True, slots=True)
-class Metric(_Entity):
-    """One number, at one step, at one time."""
-
-    key: str
-    value: float
-    timestamp: int
-    step: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Param(_Entity):
+class Param(Entity):
     """One setting of a run; it never changes."""
 
     key: str
@@ -120,7 +96,7 @@ class Param(_Entity):
 
 
 @dataclass(frozen=True, slots=True)
-class RunTag(_Entity):
+class RunTag(Entity):
     """One note on a run; it may change."""
 
     key: str
@@ -132,7 +108,7 @@ InputTag = RunTag
 
 
 @dataclass(frozen=True, slots=True)
-class ExperimentTag(_Entity):
+class ExperimentTag(Entity):
     """One note on an experiment; it may change."""
 
     key: str
@@ -140,7 +116,7 @@ class ExperimentTag(_Entity):
 
 
 @dataclass(frozen=True, slots=True)
-class FileInfo(_Entity):
+class FileInfo(Entity):
     """A file or a folder among the artifacts; the size is in bytes, None of a folder."""
 
     path: str
@@ -165,7 +141,7 @@ class Experiment(_Printed):
 
 
 @dataclass(frozen=True)
-class RunInfo(_Entity):
+class RunInfo(Entity):
     """What a run is: where it belongs, its state and its times (ms since the epoch)."""
 
     run_id: str
@@ -188,7 +164,7 @@ class RunInfo(_Entity):
 
 
 @dataclass(frozen=True)
-class RunData(_Entity):
+class RunData(Entity):
     """What a run holds: the last value of each metric, the params and the tags."""
 
     metrics: dict[str, float] = field(default_factory=dict)
@@ -197,7 +173,7 @@ class RunData(_Entity):
 
 
 @dataclass(frozen=True, slots=True)
-class Dataset(_Entity):
+class Dataset(Entity):
     """A description of data that a run used; the data itself is not stored."""
 
     name: str
@@ -209,7 +185,7 @@ class Dataset(_Entity):
 
 
 @dataclass(frozen=True, slots=True)
-class DatasetInput(_Entity):
+class DatasetInput(Entity):
     """A data set and how a run used it (tag ``mlflow.data.context``: train, eval)."""
 
     dataset: Dataset
@@ -217,21 +193,21 @@ class DatasetInput(_Entity):
 
 
 @dataclass(frozen=True, slots=True)
-class RunInputs(_Entity):
+class RunInputs(Entity):
     """The data sets of a run."""
 
     dataset_inputs: list[DatasetInput] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
-class LoggedModelInput(_Entity):
+class LoggedModelInput(Entity):
     """A model that a run used, by its identifier."""
 
     model_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class LoggedModelOutput(_Entity):
+class LoggedModelOutput(Entity):
     """A model that a run made, by its identifier."""
 
     model_id: str
@@ -239,7 +215,7 @@ class LoggedModelOutput(_Entity):
 
 
 @dataclass(frozen=True, slots=True)
-class RunOutputs(_Entity):
+class RunOutputs(Entity):
     """The models of a run."""
 
     model_outputs: list[LoggedModelOutput] = field(default_factory=list)

@@ -13,12 +13,14 @@ from skledger.tracking.active_models import get_active_model_id
 from skledger.tracking.entities import (
     MAX_PARAM_LENGTH,
     MAX_TAG_LENGTH,
+    DatasetInput,
     Metric,
     ModelChange,
     Param,
     RunChange,
     RunTag,
 )
+from skledger.tracking.metric import measured_on
 from skledger.tracking.names import now_ms
 from skledger.tracking.runs import NAME_TAG, current_run_id
 from skledger.tracking.session import get_store
@@ -167,14 +169,15 @@ def log_metric(
         A logged model that the number is booked of, too; by default the active one, if any: see
         `set_active_model`.
     dataset : Dataset, optional
-        Taken for compatibility; a metric of a run has no place for it.
+        The data that it was measured on: noted with the number of the model, and booked as an input
+        of the run.
 
     Raises
     ------
     InvalidParameterError
         When `value` is not a number.
     """
-    return log_metrics({key: value}, step, synchronous, run_id, timestamp, model_id)
+    return log_metrics({key: value}, step, synchronous, run_id, timestamp, model_id, dataset)
 
 
 def log_metrics(
@@ -190,14 +193,54 @@ def log_metrics(
     time = now_ms() if timestamp is None else timestamp
     change = tuple(metric_of(key, value, step, time) for key, value in _entries("metrics", metrics))
     run_id = run_id or current_run_id()
-    changes = of_model(model_id or get_active_model_id(), change)
-    get_store().write(RunChange(run_id, metrics=change, model_changes=changes))
+    model_id = model_id or get_active_model_id()
+    inputs = _input(dataset)
+    data = (inputs[0].dataset.name, inputs[0].dataset.digest) if inputs else (None, None)
+    changes = of_model(model_id, change, *data)
+    get_store().write(RunChange(run_id, metrics=change, model_changes=changes, inputs=inputs))
     return booked(synchronous)
 
 
-def of_model(model_id: str | None, metrics: tuple[Metric, ...]) -> tuple[ModelChange, ...]:
-    """Return what books metrics of a logged model, besides of their run; nothing without one."""
-    return () if model_id is None else (ModelChange(model_id, metrics=metrics),)
+def _input(dataset: Any) -> tuple[DatasetInput, ...]:
+    """Return what a run books of the data that metrics were measured on."""
+    if dataset is None:
+        return ()
+    from skledger.tracking.datasets import input_of
+
+    return (input_of(dataset, None, None),)
+
+
+def of_model(
+    model_id: str | None,
+    metrics: tuple[Metric, ...],
+    dataset_name: str | None = None,
+    dataset_digest: str | None = None,
+) -> tuple[ModelChange, ...]:
+    """Return what books metrics of a logged model, besides of their run; nothing without one.
+
+    Parameters
+    ----------
+    model_id : str or None
+        The model.
+    metrics : tuple of Metric
+        As they are booked of the run.
+    dataset_name, dataset_digest : str, optional
+        The data they were measured on.
+
+    Raises
+    ------
+    InvalidParameterError
+        When one of these is given without the other.
+    """
+    name, digest = dataset_name or None, dataset_digest or None
+    if (name is None) != (digest is None):
+        raise InvalidParameterError(
+            "dataset_name and dataset_digest go together: give both, or none of them; got "
+            f"{dataset_name!r} and {dataset_digest!r}."
+        )
+    if model_id is None:
+        return ()
+    return (ModelChange(model_id, metrics=measured_on(metrics, name, digest)),)
 
 
 def metric_of(key: str, value: Any, step: Any = None, timestamp: Any = None) -> Metric:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from skledger.tracking.entities import RunTag, _Entity, _Printed
+from skledger.tracking.entities import Entity, RunTag, _Printed
 
 __all__ = [
     "MAX_ALIAS_LENGTH",
@@ -74,7 +74,7 @@ class ModelVersionStage:
 
 
 @dataclass(frozen=True, slots=True)
-class RegisteredModelAlias(_Entity):
+class RegisteredModelAlias(Entity):
     """A name for one version of a registered model; it may move to another."""
 
     alias: str
@@ -82,7 +82,7 @@ class RegisteredModelAlias(_Entity):
 
 
 @dataclass(frozen=True, slots=True)
-class RegisteredModelTag(_Entity):
+class RegisteredModelTag(Entity):
     """One note on a registered model; it may change."""
 
     key: str
@@ -90,7 +90,7 @@ class RegisteredModelTag(_Entity):
 
 
 @dataclass(frozen=True, slots=True)
-class ModelVersionTag(_Entity):
+class ModelVersionTag(Entity):
     """One note on a version; it may change."""
 
     key: str

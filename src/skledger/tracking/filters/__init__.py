@@ -11,14 +11,17 @@
     kind        = "metrics" | "params" | "tags" | "attributes" | "dataset"   (and their aliases)
     key         = a word, or anything in backticks or double quotes
     operator    = "=" | "!=" | "<" | "<=" | ">" | ">="
-    order       = identifier [ "ASC" | "DESC" ]
+    value       = a number, or a quoted text; for times also ``'2026-01-31 14:30+02:00'``
+    order       = identifier [ "AS" "NUMBER" ] [ "ASC" | "DESC" ]
 
 It is MLflow's grammar and a little more: MLflow takes ``IN`` only for identifiers and data sets,
-``IS NULL`` only for tags and params, and no ``NOT LIKE``. Keywords may be written in any case, and
-a quote inside of a text is doubled. What can be asked of which entity is in `fields`. Nothing here
-knows a store: the stores turn what is read into SQL or into Python.
+``IS NULL`` only for tags and params, no ``NOT LIKE``, no ``AS NUMBER``, times
+in milliseconds only and no ``duration`` and ``estimator``. Keywords may be written
+in any case, and a quote inside of a text is doubled. What can be asked of which entity is in
+`fields`. Nothing here knows a store: the stores turn what is read into SQL or into Python.
 """
 
+from skledger.tracking.filters.moments import duration_milliseconds
 from skledger.tracking.filters.reading import parse_filter, parse_order_by
 from skledger.tracking.filters.syntax import (
     Comparison,
@@ -32,6 +35,7 @@ __all__ = [
     "Comparison",
     "Ordering",
     "Value",
+    "duration_milliseconds",
     "format_filter",
     "format_order_by",
     "parse_filter",

@@ -38,6 +38,10 @@ class Grammar:
         Attributes that stand for a number but are written as text; no pattern fits them.
     columns : mapping
         How tables call what the grammar names otherwise, for messages.
+    orders : tuple of str
+        Attributes that only orders may name: what a store works out, rather than holds.
+    tags : mapping
+        Words that are written like attributes, to the tags that they stand for.
     """
 
     noun: str
@@ -48,6 +52,8 @@ class Grammar:
     numbers: frozenset[str] = frozenset()
     identifiers: frozenset[str] = frozenset()
     columns: Mapping[str, str] = field(default_factory=dict)
+    orders: tuple[str, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 def _same(*names: str) -> dict[str, str]:
@@ -73,18 +79,19 @@ GRAMMARS = {
         {
             **_same("run_id", "run_name", "status", "start_time", "end_time", "user_id"),
             "artifact_uri": "artifact_uri",
+            "duration": "duration",
             "run name": "run_name",
             "created": "start_time",
         },
         ("metrics.accuracy > 0.9 and params.C = '1'", "start_time DESC"),
-        numbers=frozenset({"start_time", "end_time"}),
+        numbers=frozenset({"start_time", "end_time", "duration"}),
         columns={
             "name": "run_name",
             "run": "run_id",
             "when": "start_time",
-            "duration": "metrics.fit_seconds",
-            "estimator": "tags.estimator_name",
         },
+        orders=("dataset_name", "experiment_name"),
+        tags={"estimator": "estimator_name"},
     ),
     "experiment": Grammar(
         "an experiment",
@@ -95,6 +102,7 @@ GRAMMARS = {
         numbers=frozenset({"creation_time", "last_update_time"}),
         identifiers=frozenset({"experiment_id"}),
         columns={"created": "creation_time", "experiment": "name", "id": "experiment_id"},
+        orders=("runs", "last_run"),
     ),
     "logged_model": Grammar(
         "a logged model",

@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from skledger.errors import InvalidParameterError
 from skledger.tracking.filters.fields import DATASET_KEYS, GRAMMARS, KINDS, Grammar
+from skledger.tracking.filters.moments import milliseconds_of
 from skledger.tracking.filters.syntax import Comparison, Ordering
 from skledger.tracking.filters.tokens import Source, Token
 
@@ -16,7 +17,17 @@ __all__ = ["parse_filter", "parse_order_by"]
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\Z", re.ASCII)
 #: Beyond, a whole number may not fit into 64 bits.
 _WHOLE = re.compile(r"[+-]?\d{1,18}\Z", re.ASCII)
+_MOMENT = (
+    "a time such as '2026-01-31' or '2026-01-31 14:30+02:00' (UTC without a zone), or milliseconds "
+    "since 1970"
+)
+#: What attributes are compared with that are numbers but no times.
+_UNITS = {"version_number": "a whole number", "duration": "a number of seconds, such as 90"}
 _PLAIN = re.compile(r"[\w.]+\Z")
+#: What databases take. SQLite has 1000 conditions, 32766 values and patterns of 50,000 bytes, and
+#: some of its versions crash at more than 64 terms to sort by, of which a key needs two.
+_MOST_CONDITIONS, _MOST_VALUES, _MOST_KEYS = 200, 30_000, 20
+_LONGEST_PATTERN = 5000
 
 
 def parse_filter(text: str | None, entity: str = "run") -> tuple[Comparison, ...]:
@@ -69,6 +80,10 @@ def parse_order_by(
         raise InvalidParameterError(
             f"order_by must be a list of clauses, got {clauses!r}: write [{clauses!r}]"
         )
+    if clauses is not None and len(clauses) > _MOST_KEYS:
+        raise InvalidParameterError(
+            f"order_by has at most {_MOST_KEYS} clauses, got {len(clauses)}: the first ones decide"
+        )
     found: list[Ordering] = []
     for clause in clauses or ():
         if isinstance(clause, Mapping) and entity == "logged_model":
@@ -77,8 +92,8 @@ def parse_order_by(
             ordering = _ordering(clause, grammar)
         if any(_place(each) == _place(ordering) for each in found):
             raise InvalidParameterError(
-                f"order_by names {ordering.kind} {ordering.key!r} twice: {list(clauses or ())!r}; "
-                "name each key once"
+                f"order_by names {ordering.kind} {ordering.key!r} twice: "
+                f"{list(clauses or ())!r:.200}; name each key once"
             )
         found.append(ordering)
     return tuple(found)
@@ -90,6 +105,10 @@ def _grammar(entity: str) -> Grammar:
             f"cannot search {entity!r}: expected one of {', '.join(GRAMMARS)}"
         )
     return GRAMMARS[entity]
+
+
+def _is_time(key: str) -> bool:
+    return key not in _UNITS
 
 
 def _place(ordering: Ordering) -> tuple[str, ...]:
@@ -134,21 +153,46 @@ class _Reader:
         found = [self._comparison()]
         while self._source.take("AND"):
             found.append(self._comparison())
+            if len(found) > _MOST_CONDITIONS:
+                self._source.fail(f"it has more than {_MOST_CONDITIONS} conditions")
+        values = sum(len(each.value) for each in found if isinstance(each.value, tuple))
+        if values > _MOST_VALUES:
+            self._source.fail(f"its lists have {values} values, at most {_MOST_VALUES} can be")
         if not self._source.at_end:
-            self._source.fail(
-                "expected AND or the end (OR and parentheses are not part of the grammar)"
-            )
+            self._fail_behind(found[-1])
         return tuple(found)
+
+    def _fail_behind(self, last: Comparison) -> NoReturn:
+        """Say what may follow a condition; behind a number, what was probably meant."""
+        token = self._source.peek()
+        if token is not None and token.text == "," and isinstance(last.value, int | float):
+            self._source.fail("numbers have a point for the decimals, such as 0.9")
+        self._source.fail(
+            "expected AND or the end (OR and parentheses are not part of the grammar)"
+        )
 
     def ordering(self) -> Ordering:
         """Read an identifier and its direction."""
         kind, key = self._identifier()
+        by_number = self._as_number(kind, key)
         ascending = not self._source.take("DESC")
         if ascending:
             self._source.take("ASC")
         if not self._source.at_end:
             self._source.fail("expected ASC, DESC or the end (one clause names one key)")
-        return Ordering(kind, key, ascending)
+        return Ordering(kind, key, ascending, by_number=by_number)
+
+    def _as_number(self, kind: str, key: str) -> bool:
+        """Read ``AS NUMBER``, which texts of runs may be sorted by."""
+        if not self._source.take("AS"):
+            return False
+        if not self._source.take("NUMBER"):
+            self._source.fail("expected NUMBER after AS")
+        if kind not in ("param", "tag"):
+            self._source.fail(
+                f"{kind} {key!r} is no text that may be a number: leave out AS NUMBER"
+            )
+        return True
 
     def _comparison(self) -> Comparison:
         source = self._source
@@ -160,7 +204,10 @@ class _Reader:
             return Comparison(kind, key, operator, self._texts())
         if self._is_number(kind, key):
             return Comparison(kind, key, operator, self._number(kind, key))
-        return Comparison(kind, key, operator, self._text(f"{kind} {key!r} is compared with"))
+        text = self._text(f"{kind} {key!r} is compared with")
+        if operator.endswith("LIKE") and len(text) > _LONGEST_PATTERN:
+            source.fail(f"a pattern has at most {_LONGEST_PATTERN} characters")
+        return Comparison(kind, key, operator, text)
 
     def _nothing(self, kind: str) -> str:
         """Read what follows IS."""
@@ -220,7 +267,9 @@ class _Reader:
 
     def _known(self, kind: str, key: str, start: int) -> tuple[str, str]:
         """Return the kind and the canonical key."""
-        names = self._grammar.attributes
+        names = dict(self._grammar.attributes)
+        if self._sorts:
+            names.update((each, each) for each in self._grammar.orders)
         if kind == "dataset":
             if key.lower() not in DATASET_KEYS:
                 known = ", ".join(DATASET_KEYS)
@@ -228,8 +277,10 @@ class _Reader:
             return kind, key.lower()
         if kind != "attribute":
             return kind, key
+        if key.lower() in self._grammar.tags:
+            return "tag", self._grammar.tags[key.lower()]
         if key.lower() not in names:
-            known = ", ".join(dict.fromkeys(names.values()))
+            known = ", ".join(dict.fromkeys([*names.values(), *self._grammar.tags]))
             meant = self._meant(key)
             noun = self._grammar.noun
             self._source.fail(f"{key!r} is not an attribute of {noun} ({known}){meant}", start)
@@ -292,17 +343,24 @@ class _Reader:
 
     def _number(self, kind: str, key: str) -> float | int:
         token = self._source.next("a number")
+        if kind == "attribute" and _is_time(key) and token.kind == "quoted":
+            return self._moment(key, token)
         if token.kind != "word" or not _NUMBER.match(token.text):
             what = f"{kind} {key!r} is compared with a number, such as 0.5"
             if kind == "attribute":
-                what = f"{key!r} is compared with a whole number"
-                if not key.startswith("version"):
-                    what += " of milliseconds since 1970"
+                what = f"{key!r} is compared with {_UNITS.get(key, _MOMENT)}"
             self._source.fail(what, token.start)
         # Times stay exact: they go beyond what a float holds exactly. Metrics are floats.
-        if kind != "metric" and _WHOLE.match(token.text):
+        if kind != "metric" and key != "duration" and _WHOLE.match(token.text):
             return int(token.text)
         return float(token.text)
+
+    def _moment(self, key: str, token: Token) -> int:
+        """Return a time that was written as text."""
+        found = milliseconds_of(token.unquoted) if token.text[0] != "`" else None
+        if found is None:
+            self._source.fail(f"{key!r} is compared with {_MOMENT}", token.start)
+        return found
 
     def _text(self, what: str) -> str:
         token = self._source.next("a quoted text")

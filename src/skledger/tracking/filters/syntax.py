@@ -50,6 +50,8 @@ class Ordering:
         after that, in both directions.
     dataset_name, dataset_digest : str, default=""
         Count only a metric's values on this data set (for the metrics of logged models).
+    by_number : bool, default=False
+        Whether texts that are numbers are sorted as such, and other texts after them.
     """
 
     kind: str
@@ -57,6 +59,7 @@ class Ordering:
     ascending: bool = True
     dataset_name: str = ""
     dataset_digest: str = ""
+    by_number: bool = False
 
 
 def format_filter(conditions: Iterable[Comparison], entity: str = "run") -> str:
@@ -73,7 +76,8 @@ def format_filter(conditions: Iterable[Comparison], entity: str = "run") -> str:
 def format_order_by(orderings: Iterable[Ordering], entity: str = "run") -> list[str]:
     """Return the clauses that read as this order; data sets are not part of their grammar."""
     return [
-        f"{_identifier(each.kind, each.key, entity)} {'ASC' if each.ascending else 'DESC'}"
+        f"{_identifier(each.kind, each.key, entity)}{' AS NUMBER' if each.by_number else ''} "
+        f"{'ASC' if each.ascending else 'DESC'}"
         for each in orderings
     ]
 

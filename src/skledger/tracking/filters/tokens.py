@@ -11,12 +11,14 @@ from skledger.errors import InvalidParameterError
 
 __all__ = ["Source", "Token"]
 
+#: The longest text, in characters: room for the identifiers of some 7000 runs.
+_LONGEST = 256 * 1024
 #: How much of a long text a message shows, in characters before and after the place.
 _BEFORE, _AFTER = 60, 40
 
 _TOKEN = re.compile(
     r"""(?P<space>\s+)
-      | (?P<quoted>'(?:[^']|'')*' | "(?:[^"]|"")*" | `[^`]*`)
+      | (?P<quoted>'[^']*+(?:''[^']*+)*+' | "[^"]*+(?:""[^"]*+)*+" | `[^`]*+`)
       | (?P<operator><=|>=|!=|<>|==|=|<|>)
       | (?P<mark>[(),])
       | (?P<word>[^\s=<>!'"`(),;]+)""",
@@ -63,7 +65,7 @@ class Source:
     Raises
     ------
     InvalidParameterError
-        When it is no text, or has a character that no filter has.
+        When it is no text, is too long, or has a character that no filter has.
     """
 
     def __init__(self, text: object, what: str, example: str) -> None:
@@ -72,6 +74,10 @@ class Source:
         if not isinstance(text, str):
             raise InvalidParameterError(
                 f"{what} must be text such as {example!r}, got {type(text).__name__}: {text!r:.80}"
+            )
+        if len(text) > _LONGEST:
+            raise InvalidParameterError(
+                f"{what} has at most {_LONGEST} characters, got {len(text)}: ask in parts"
             )
         self.text: str = text
         self._position = 0
