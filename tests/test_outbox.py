@@ -475,6 +475,32 @@ def test_models_name_what_the_server_calls_them(box, server):
     assert files_below(box.folder / "files") == []
 
 
+def test_what_a_model_was_measured_on_waits_and_arrives(box, server):
+    """It shows, and is found by its data, under our identifiers before and after it was sent."""
+    server.is_away()
+    info = new_info(box, "FINISHED", "measured", end_time=9)
+    model = write_model(box, info)
+    metric = Metric("acc", 0.5, 5, dataset_name="my test", dataset_digest="d1")
+    box.write(RunChange(info.run_id, create=info, models=(replace(model, metrics=(metric,)),)))
+    later = replace(metric, key="f1", dataset_digest="d2")
+    box.write(
+        RunChange(
+            info.run_id,
+            metrics=(later,),
+            model_changes=(ModelChange(model.model_id, metrics=(later,)),),
+        )
+    )
+    for sent in (False, True):
+        if sent:
+            server.is_back()
+            assert box.flush(10)
+        read = box.get_logged_model(model.model_id)
+        assert set(read.metrics) == {metric, later}
+        told = {(each.model_id, each.run_id) for each in read.metrics}
+        assert told == {(model.model_id, info.run_id)}
+        assert not box.get_metric_history(info.run_id, "f1")[0].dataset_name
+
+
 def test_a_model_whose_digests_are_in_a_file_is_whole(box, server):
     """Where many files are booked by one list, the list and its digest follow."""
     from hashlib import sha256
@@ -897,7 +923,13 @@ def test_the_place_of_an_outbox(monkeypatch, tmp_path):
     """One for each server and user, without passwords in it; SKLEDGER_OUTBOX moves them all."""
     monkeypatch.setenv("SKLEDGER_OUTBOX", str(tmp_path / "boxes"))
     assert plain_uri("HTTP://me:secret@Host:5000/mlflow/?a=b") == "http://host:5000/mlflow"
-    assert folder_of("http://me:secret@host") == folder_of("http://host/")
+    assert folder_of("http://me:secret@host") == folder_of("http://me:changed@host/")
+    assert folder_of("http://me:secret@host") != folder_of("http://host/")
+    with monkeypatch.context() as patch:
+        patch.setenv("SKLEDGER_TRACKING_TOKEN", "a token")
+        first = folder_of("http://host")
+        patch.setenv("SKLEDGER_TRACKING_TOKEN", "another")
+        assert len({first, folder_of("http://host"), folder_of("http://you@host")}) == 3
     assert folder_of("http://host").parent == tmp_path / "boxes"
     assert folder_of("http://host") != folder_of("http://host:1")
     monkeypatch.delenv("SKLEDGER_OUTBOX")
@@ -943,6 +975,7 @@ def test_a_change_reads_back_as_it_was():
     """Everything that a change can say survives the queue."""
     info = RunInfo("r" * 32, "name:x", "n", "u", "RUNNING", 1, None, "active", "/a")
     model = LoggedModel("m-1", "0", "m", "/m", 1, 2, None, metrics=(Metric("a", -0.0, 1, -5),))
+    measured = Metric("b", 1.0, 1, dataset_name="größe", dataset_digest="d1")
     change = RunChange(
         info.run_id,
         create=info,
@@ -958,7 +991,7 @@ def test_a_change_reads_back_as_it_was():
         models=(model,),
         deleted_models=("m-2",),
         model_changes=(
-            ModelChange("m-1", "READY", (Metric("a", math.inf, 1),), (Param("p", "1"),)),
+            ModelChange("m-1", "READY", (Metric("a", math.inf, 1), measured), (Param("p", "1"),)),
             ModelChange("m-3", tags=(RunTag("t", ""),), deleted_tags=("x", "y")),
         ),
     )

@@ -30,6 +30,7 @@ from skledger.tracking.entities import (
     DatasetInput,
     LoggedModel,
     Metric,
+    ModelChange,
     RunChange,
     RunInfo,
     RunTag,
@@ -137,7 +138,7 @@ def test_a_run_holds_what_was_written(store, experiment):
     change = whole_change(experiment)
     store.write(change)
     run = store.get_run(change.run_id)
-    assert run.info.run_id == store.server_run_id(change.run_id) != change.run_id
+    assert run.info.run_id == store.server_run_id(change.run_id)
     assert run.info == replace(
         info(run.info.run_id, experiment, status="FINISHED", end_time=2000),
         artifact_uri=run.info.artifact_uri,
@@ -198,6 +199,37 @@ def test_we_read_what_mlflow_wrote(store, client):
     run = client.get_run(run_id)
     assert (run.info.status, run.info.end_time, run.info.run_name) == ("FAILED", 9, "ours")
     assert run.data.tags["a"] == "c"
+
+
+def test_a_server_keeps_what_models_were_measured_on(store, experiment, client):
+    """We and MLflow see the data sets of each other's metrics, and search by them."""
+
+    def on(name, value, at):
+        return Metric("acc", value, at, dataset_name=name, dataset_digest=f"of {name}")
+
+    run_id = create(store, experiment)
+    made = model(run_id, experiment, metrics=(on("train", 0.9, 1), Metric("size", 3.0, 1)))
+    store.write(RunChange(run_id, models=(made,), metrics=(on("train", 0.9, 1),)))
+    change = ModelChange(made.model_id, metrics=(on("my test", 0.7, 2),))
+    store.write(RunChange(run_id, model_changes=(change,), metrics=change.metrics))
+    theirs, their_run = store.server_model_id(made.model_id), store.server_run_id(run_id)
+    client.log_metric(
+        their_run, "acc", 0.5, timestamp=3, model_id=theirs,
+        dataset_name="holdout", dataset_digest="d3",
+    )  # fmt: skip
+    names = {("acc", "train"), ("acc", "my test"), ("acc", "holdout"), ("size", None)}
+    for metrics in (
+        store.get_logged_model(made.model_id).metrics,
+        client.get_logged_model(theirs).metrics,
+    ):
+        assert {(each.key, each.dataset_name) for each in metrics} == names
+        assert {each.run_id for each in metrics} == {their_run}
+        assert {each.model_id for each in metrics} == {theirs}
+    assert [each.value for each in store.get_metric_history(run_id, "acc")] == [0.9, 0.7, 0.5]
+    for data in (("my test", "of my test"), ("holdout", "d3")):
+        (found,) = store.search_models([experiment], datasets=[data])
+        assert found.model_id == theirs
+    assert not store.search_models([experiment], datasets=[("my test", "d3")])
 
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf, 1e308, 5e-323, 1.7976931348623155e308])
@@ -415,8 +447,8 @@ def test_tags_that_name_a_run_name_the_servers(store, experiment, client):
 def test_experiments(store):
     """They are made, found, renamed, tagged, deleted with their runs and restored."""
     name = new_id()
-    made = store.create_experiment(name, "s3://bucket/here", {"team": "ä", "old": "1"})
-    assert store.get_experiment(made).artifact_location == "s3://bucket/here"
+    made = store.create_experiment(name, "mlflow-artifacts:/here", {"team": "ä", "old": "1"})
+    assert store.get_experiment(made).artifact_location == "mlflow-artifacts:/here"
     assert store.get_experiment_by_name(name).tags == {"team": "ä", "old": "1"}
     with pytest.raises(AlreadyExistsError, match=name):
         store.create_experiment(name)
@@ -459,6 +491,8 @@ def test_experiments_are_searched(store):
     )
     assert ([each.experiment_id for each in rest], rest.token) == ([made[0]], None)
     assert store.search_experiments(ViewType.DELETED_ONLY, filter_string=where) == []
+    since = f"{where} and creation_time > '2020-01-01'"
+    assert len(store.search_experiments(filter_string=since)) == 3
 
 
 def test_the_experiment_for_runs_is_made_when_new(store):
@@ -505,6 +539,10 @@ def test_runs_are_searched_in_pages(store, experiment):
         ("params.p = 'it''s \"so\"'", "5"),
         ("metrics.m > 2 and tags.team IN ('a', 'b')", "34"),
         ("tags.team IN ('z')", ""),
+        ("start_time > '1970-01-01T00:00:00.004Z' and estimator != 'Ridge'", "56"),
+        ("duration >= 4 and estimator = 'Ridge'", "4"),
+        ("duration < 1.5 and start_time >= '1970-01-01'", "01"),
+        ("duration IS NULL", "6"),
     ],
 )
 def test_what_the_server_does_not_search_is_looked_at_here(
@@ -518,7 +556,8 @@ def test_what_the_server_does_not_search_is_looked_at_here(
             experiment,
             name=str(number),
             start_time=number,
-            tags=as_tags({"team": team}),
+            tags=as_tags({"team": team, "estimator_name": "SVC" if number > 4 else "Ridge"}),
+            end_time=None if number == 6 else 1001 * number + 1,
             params=as_params({"p": 'it\'s "so"'} if number == 5 else {}),
             metrics=() if number == 6 else (Metric("m", float(number), 1, 0),),
         )

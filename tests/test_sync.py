@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+import re
 import shutil
 import time
 
 import _boxes
 import pytest
 from _boxes import URI, end, files_below, new_info, start, theirs
+from _tracking_server import TrackingServer
 from click.testing import CliRunner
 
 import skledger
@@ -16,6 +18,7 @@ from skledger.cli import main
 from skledger.errors import InvalidParameterError, StoreUnavailableError
 from skledger.stores import outbox_delivery, outbox_forwarder
 from skledger.stores.artifacts import artifact_store
+from skledger.stores.opening import open_store
 from skledger.stores.outbox import OutboxStore
 from skledger.stores.process_lock import ProcessLock
 from skledger.tracking import session
@@ -377,3 +380,61 @@ def test_a_home_that_cannot_be_written_to(tmp_path, monkeypatch):
     done = CliRunner().invoke(main, ["sync", "http://127.0.0.1:9"])
     assert done.exit_code in (0, 1)
     assert done.exception is None or isinstance(done.exception, SystemExit)
+
+
+# Whose it is
+
+
+SCRIPT = """
+import skledger
+from sklearn.linear_model import Ridge
+skledger.autolog()
+Ridge().fit([[0.0], [1.0], [2.0]], [0.0, 1.0, 2.0])
+skledger.flush(10)
+"""
+
+
+def test_what_one_user_booked_is_not_sent_as_another(tmp_path, run_python, monkeypatch):
+    """Refused or not: it stays, is told of, and goes as somebody else when that is said."""
+    monkeypatch.setattr("skledger.stores.outbox_courier.SETTLED", 0)
+    users = str(tmp_path / "users.json")
+
+    def token(*words):
+        done = CliRunner().invoke(main, ["server-auth", "token", *words, "--file", users])
+        return next(word for word in done.output.split() if len(word) > 30)
+
+    alice, bob = token("alice"), token("bob", "--read-only")
+    uri = f"sqlite:///{tmp_path}/s.db"
+    with TrackingServer(uri, "--auth", users, folder=tmp_path) as server:
+
+        def names():
+            return {each.info.user_id for each in open_store(uri).search_runs(["0"])}
+
+        def ran(code, whose):
+            env = {"SKLEDGER_TRACKING_URI": server.uri, "SKLEDGER_TRACKING_TOKEN": whose or None}
+            return run_python(code, check=False, env={k: v for k, v in env.items() if v})
+
+        def sync(*words, whose=alice):
+            return ran(f"from skledger.cli import main; main(['sync', *{words!r}])", whose)
+
+        said = ran(SCRIPT, bob).stderr
+        assert "may only read" in said and "refused something for good" in said
+        assert "does not know" in ran(SCRIPT, "wrong").stderr
+        said = ran(SCRIPT, None).stderr
+        assert "asks who you are" in said and "--as-me" in said
+        assert said.count("TRACKING_TOKEN") == 1 and ".;" not in said
+        done = sync()
+        assert done.returncode == 1 and not names()
+        assert done.stdout.count("Booked ") == 3 and "--as-me" in done.stdout
+        assert "without user or token" in done.stdout and alice not in done.stdout
+        # Who books as alice has her own sent, and is told of the rest.
+        ran(SCRIPT, alice)
+        assert len(open_store(uri).search_runs(["0"])) == 1
+        # What a server refuses for good is not tried again and again.
+        done = sync(whose=bob)
+        assert "refused 1 thing for good" in done.stdout and "Error" not in done.stderr
+        assert re.search(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\S+ refused: ", server.text(), re.M)
+        done = sync("--as-me", "--retry-refused")
+        assert done.returncode == 0, done.stdout
+        assert len(open_store(uri).search_runs(["0"])) == 4
+        assert "Nothing waits" in sync("--status").stdout

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from skledger.stores.outbox import Left, OutboxStore
+    from skledger.stores.outbox_others import Box
     from skledger.stores.outbox_queue import Refused
 
 __all__ = ["command"]
@@ -32,6 +35,11 @@ _LOOK = 0.2
     metavar="SECONDS",
     help="The longest it may take. Without it, as long as the server takes something.",
 )
+@click.option(
+    "--as-me",
+    is_flag=True,
+    help="Also send what was booked as other users, or with other tokens: as whoever asks now.",
+)
 @click.option("--retry-refused", is_flag=True, help="Also send again what the server refused.")
 @click.option(
     "--drop-refused",
@@ -48,6 +56,7 @@ def command(
     uri: str | None,
     status: bool,
     timeout: float | None,
+    as_me: bool,
     retry_refused: bool,
     drop_refused: bool,
     discard: bool,
@@ -57,13 +66,21 @@ def command(
 
     They wait because the server did not answer, or because a process ended before it could send
     them. URI is the address of the server; without it, the tracking URI if that is a server, else
-    every server that something waits for. The exit code is 1 when something is left.
+    every server that something waits for. What was booked as another user, or with another token,
+    is only told of, unless --as-me is given. The exit code is 1 when something is left.
     """
-    if drop_refused and (status or retry_refused or timeout is not None):
+    sends = status or as_me or retry_refused or timeout is not None
+    if yes and not discard:
+        raise click.UsageError("--yes goes with --discard.")
+    if drop_refused and (sends or discard):
         raise click.UsageError("--drop-refused sends nothing and takes no other option.")
+    if status and as_me:
+        raise click.UsageError("--status sends nothing, so --as-me says nothing beside it.")
     if discard:
-        if not uri or drop_refused or status or retry_refused or timeout is not None:
-            raise click.UsageError("--discard takes the URI of a server, and no other option.")
+        if not uri:
+            raise click.UsageError("--discard needs the URI of the server, which is not given.")
+        if sends:
+            raise click.UsageError("--discard sends nothing: beside it only --yes is possible.")
         _discard(_addresses(uri)[0], yes)
         return
     addresses = _addresses(uri)
@@ -75,7 +92,7 @@ def command(
             _drop(each)
         return
     # All of them are served, whatever becomes of the first.
-    is_done = [_serve(each, status, timeout, retry_refused) for each in addresses]
+    is_done = [_serve(each, status, timeout, retry_refused, as_me) for each in addresses]
     if not all(is_done):
         raise click.exceptions.Exit(1)
 
@@ -96,58 +113,99 @@ def _addresses(uri: str | None) -> list[str]:
     return outboxes()
 
 
-def _serve(uri: str, status: bool, timeout: float | None, retry_refused: bool) -> bool:
+def _serve(uri: str, status: bool, timeout: float | None, retry_refused: bool, as_me: bool) -> bool:
     """Send, or tell, what waits for one server; return whether nothing is left."""
+    stores = _all_of(uri) if as_me else [_opened(uri)]
+    store, is_done = stores[0], True
+    for each in stores:
+        if not status:
+            from skledger.tracking.dead_runs import end_at_opening
+
+            end_at_opening(each)
+            _send(each, timeout, retry_refused)
+        left = each.left()
+        if each is store or not left.is_nothing:
+            _tell(each, left, is_status=status)
+        each.close()
+        is_done = is_done and left.is_nothing
+    return is_done and (as_me or not _tell_others(store))
+
+
+def _all_of(uri: str) -> list[OutboxStore]:
+    """Open the outbox of whoever asks, then those of others that something is left in."""
     store = _opened(uri)
-    if not status:
-        from skledger.tracking.dead_runs import end_at_opening
-
-        end_at_opening(store)
-        _send(store, timeout, retry_refused)
-    left = store.left()
-    _tell(store, left, is_status=status)
-    store.close()
-    return left.is_nothing
+    return [store, *(_opened(uri, each.folder) for each in _others(store))]
 
 
-def _opened(uri: str) -> OutboxStore:
+def _others(store: OutboxStore) -> list[Box]:
+    from skledger.stores.outbox_others import boxes
+
+    return boxes(store.uri, store.folder)
+
+
+def _tell_others(store: OutboxStore) -> bool:
+    """Tell what was booked as somebody else; return whether something was."""
+    from skledger.stores.outbox_courier import waits
+
+    found = _others(store)
+    for each in found:
+        told = [waits(each.records, each.files)] if each.records or each.files else []
+        if each.aside:
+            told.append(f"{each.aside} refused")
+        click.echo(f"Booked {each.who}: {', '.join(told)}, in {each.folder}.")
+    if found:
+        click.echo(
+            f"That is not yours to send unless you say so: `skledger sync {store.uri} --as-me` "
+            "sends it, too, and it belongs to whoever asks then."
+        )
+    return bool(found)
+
+
+def _opened(uri: str, folder: Path | None = None) -> OutboxStore:
     """Open an outbox that sends nothing by itself."""
     from skledger.stores import outbox
     from skledger.tracking.session import checked_uri
 
-    return outbox.open_outbox(checked_uri(uri) or uri, sends=False)
+    address = checked_uri(uri) or uri
+    if folder is None:
+        return outbox.open_outbox(address, sends=False)
+    return outbox.open_outbox(address, sends=False, folder=folder)
 
 
 def _drop(uri: str) -> None:
-    """Forget what one server refused, and tell what it was."""
-    store = _opened(uri)
-    dropped = store.drop_refused()
+    """Forget what one server refused, whoever booked it, and tell what it was."""
+    stores = _all_of(uri)
+    dropped = [thing for each in stores for thing in each.drop_refused()]
     if dropped:
-        click.echo(f"Dropped {_things(dropped)} that {store.uri} does not have:")
+        click.echo(f"Dropped {_things(dropped)} that {stores[0].uri} does not have:")
         _list(dropped, len(dropped))
     else:
-        click.echo(f"There is nothing to drop: {store.uri} refused nothing.")
-    store.close()
+        click.echo(f"There is nothing to drop: {stores[0].uri} refused nothing.")
+    for each in stores:
+        each.close()
 
 
 def _discard(uri: str, yes: bool) -> None:
-    """Forget everything that waits for one server."""
+    """Forget everything that waits for one server, whoever booked it."""
     from skledger.stores.outbox_courier import waiting_text
     from skledger.stores.outbox_left import discard
 
-    store = _opened(uri)
-    left, folder = store.left(), store.folder
-    store.close()
-    if left.is_nothing:
-        click.echo(f"There is nothing to discard: nothing waits for {store.uri}.")
+    stores = _all_of(uri)
+    lefts, address = [each.left() for each in stores], stores[0].uri
+    for each in stores:
+        each.close()
+    if all(left.is_nothing for left in lefts):
+        click.echo(f"There is nothing to discard: nothing waits for {address}.")
         return
-    what = waiting_text(left.records, left.files)
-    if left.aside:
-        what += f", and {_things(left.aside)} set aside"
+    what = waiting_text(sum(each.records for each in lefts), sum(each.files for each in lefts))
+    if aside := [thing for each in lefts for thing in each.aside]:
+        what += f", and {_things(aside)} set aside"
     if not yes:
-        click.confirm(f"Forget {what} for {store.uri}, which no server has, for good?", abort=True)
-    discard(folder)
-    click.echo(f"Discarded {what}, for {store.uri}.")
+        click.confirm(f"Forget {what} for {address}, which no server has, for good?", abort=True)
+    for store, left in zip(stores, lefts, strict=True):
+        if not left.is_nothing:
+            discard(store.folder)
+    click.echo(f"Discarded {what}, for {address}.")
 
 
 def _things(listed: Sequence[Refused]) -> str:

@@ -33,7 +33,8 @@ from skledger.stores.outbox_left import Left, drop
 from skledger.stores.outbox_local import LocalRuns, LocalView
 from skledger.stores.outbox_memory import Memory
 from skledger.stores.outbox_names import experiment_name
-from skledger.stores.outbox_place import folder_of, outbox_folders, plain_uri
+from skledger.stores.outbox_others import outboxes
+from skledger.stores.outbox_place import folder_of, plain_uri, who_text
 from skledger.stores.outbox_queue import Queue, Refused
 from skledger.stores.outbox_reading import ReadingPart
 from skledger.stores.outbox_registry import RegistryPart
@@ -55,7 +56,7 @@ __all__ = ["Left", "OutboxStore", "open_outbox", "outboxes"]
 EXIT_SECONDS, INTERRUPTED_SECONDS = 2.5, 0.2
 
 
-def open_outbox(uri: str, *, sends: bool = True) -> OutboxStore:
+def open_outbox(uri: str, *, sends: bool = True, folder: Path | None = None) -> OutboxStore:
     """Open the store of a tracking server; nobody is asked, nor waited for.
 
     Parameters
@@ -64,6 +65,8 @@ def open_outbox(uri: str, *, sends: bool = True) -> OutboxStore:
         ``http(s)://[user:password@]host[:port][/prefix]``.
     sends : bool, default=True
         Whether what waits is sent in the background; else only by `OutboxStore.sync`.
+    folder : Path, optional
+        Where it is; by default that of whoever asks this server now.
 
     Raises
     ------
@@ -79,23 +82,9 @@ def open_outbox(uri: str, *, sends: bool = True) -> OutboxStore:
 
         return RestStore(uri)
 
-    store = OutboxStore(uri, connect, sends=sends)
+    store = OutboxStore(uri, connect, folder, sends=sends)
     artifacts.current_server = store.uri
     return store
-
-
-def outboxes() -> list[str]:
-    """Return the addresses of the servers that something waits for on this machine."""
-    found = []
-    for folder in outbox_folders():
-        database = Database(folder / "queue.db", "")
-        queue = Queue(database)
-        spool = Spool(folder / "files")
-        uploads = Uploads(RunsHere(database), spool, _nobody, artifact_store, Awaited(database))
-        if queue.count_left() or queue.count_refused() or uploads.count_waiting()[0]:
-            found += [uri for (uri,) in database.rows("SELECT value FROM about WHERE key='uri'")]
-        database.close()
-    return found
 
 
 class OutboxStore(ReadingPart, RegistryPart):
@@ -117,7 +106,7 @@ class OutboxStore(ReadingPart, RegistryPart):
     connect : callable
         Returns the store of the server; called at the first use, also in the background.
     folder : Path, optional
-        Where to keep what waits; by default a folder of this user for this server.
+        Where to keep what waits; by default a folder for this server and whoever asks it now.
     artifacts : callable, optional
         Returns the files at an artifact location of the server.
     sends : bool, default=True
@@ -148,7 +137,8 @@ class OutboxStore(ReadingPart, RegistryPart):
         self.folder = folder_of(uri) if folder is None else folder
         self._connect = connect
         self._remote: Remote | None = None
-        self._databases = [Database(self.folder / "queue.db", self.uri) for _ in range(2)]
+        file, who = self.folder / "queue.db", who_text(uri)
+        self._databases = [Database(file, self.uri, who) for _ in range(2)]
         self._spool = Spool(self.folder / "files")
         self.spool_folder = str(self._spool.root)
         self._queue = Queue(self._databases[0])
@@ -345,10 +335,6 @@ class OutboxStore(ReadingPart, RegistryPart):
         self._runs.after_fork()
         self._delivery.after_fork()
         self._courier.after_fork()
-
-
-def _nobody() -> Remote:
-    raise StoreError("nothing is sent here")
 
 
 def _checkable(change: RunChange) -> RunChange:

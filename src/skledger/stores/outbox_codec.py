@@ -80,7 +80,7 @@ def encode_change(change: RunChange) -> str:
         told["models"] = [
             {
                 **{name: getattr(each, name) for name in _MODEL},
-                "metrics": _metrics(each.metrics),
+                "metrics": _model_metrics(each.metrics),
             }
             for each in change.models
         ]
@@ -165,6 +165,14 @@ def _metrics(metrics: tuple[Metric, ...]) -> list[tuple[str, float, int, int]]:
     return [(m.key, float(m.value), int(m.timestamp), int(m.step)) for m in metrics]
 
 
+def _model_metrics(metrics: tuple[Metric, ...]) -> list[tuple[Any, ...]]:
+    """Return metrics with the data they were measured on, where that is known."""
+    return [
+        told if each.dataset_name is None else (*told, None, each.dataset_name, each.dataset_digest)
+        for told, each in zip(_metrics(metrics), metrics, strict=True)
+    ]
+
+
 def _read_metrics(told: Any) -> tuple[Metric, ...]:
     return tuple(Metric(*each) for each in told)
 
@@ -173,7 +181,7 @@ def _model_change(change: ModelChange) -> list[Any]:
     return [
         change.model_id,
         change.status,
-        _metrics(change.metrics),
+        _model_metrics(change.metrics),
         [(each.key, each.value) for each in change.params],
         [(each.key, each.value) for each in change.tags],
         change.deleted_tags,

@@ -13,8 +13,9 @@ import threading
 import time
 
 from skledger._guard import muted, report, say, switch
-from skledger.errors import SkledgerError, StoreUnavailableError
+from skledger.errors import SkledgerError, StoreDeniedError, StoreUnavailableError
 from skledger.stores.outbox_delivery import Delivery
+from skledger.stores.outbox_others import boxes
 
 __all__ = ["Courier", "waiting_text", "waits"]
 
@@ -33,6 +34,8 @@ LONGEST_ASKED = 600.0
 PATIENCE, SHARE = 0.5, 0.2
 #: A server that comes and goes is told of once in so many seconds.
 QUIET = 300.0
+#: What others booked is told of when it has waited for so long, in seconds: they may just send it.
+SETTLED = 60.0
 
 #: Attempts in vain, one after the other, at which nobody waits any longer.
 HOPELESS = 3
@@ -68,6 +71,8 @@ class Courier:
         self._told = -math.inf  # when an outage was told of
         self._is_told = False  # whether the present one was
         self._refused = self._lost = 0
+        self._is_unknown = False  # whether the server does not know who asks
+        self._has_looked = False  # whether it was told what others have left here
         self._progress = 0
         #: How many records waited when an error last told the user.
         self.told_waiting = 0
@@ -197,6 +202,7 @@ class Courier:
         finally:
             self._tell_refusals()
             self._tell_losses()
+            self._tell_others()
         moved = self._delivery.progress != before
         if moved:
             self._succeeded()
@@ -237,6 +243,7 @@ class Courier:
             pause = max(pause, min(error.retry_after, LONGEST_ASKED))
         self._next_attempt = time.monotonic() + pause
         self._attempts += 1
+        self._is_unknown = isinstance(error, StoreDeniedError)
         if not self._is_told and time.monotonic() - self._told > QUIET:
             self._tell_of_outage(error)
         return pause
@@ -249,15 +256,17 @@ class Courier:
         files, _ = self._delivery.uploads.count_waiting()
         say(
             logging.WARNING,
-            "skledger: %s; nothing is lost: %s in %s and %s sent when it answers",
+            "skledger: %s; nothing is lost: %s in %s and %s sent when it %s",
             error,
             waits(records, files),
             self._delivery.queue.database.path.parent,
             "is" if records + files == 1 else "are",
+            "knows who asks" if self._is_unknown else "answers",
         )
 
     def _succeeded(self) -> None:
         self._failures, self._next_attempt = 0, 0.0
+        self._is_unknown = False
         if self._is_told:
             self._is_told = False
             say(
@@ -294,6 +303,25 @@ class Courier:
             )
         self._lost += len(told)
 
+    def _tell_others(self) -> None:
+        """Say, once, what was booked as somebody else and waits: only who knows of it sends it."""
+        if self._has_looked:
+            return
+        self._has_looked = True
+        before = time.time() * 1000 - SETTLED * 1000
+        mine = self._delivery.queue.database.path.parent
+        for each in boxes(self._uri, mine):
+            if each.records and (each.oldest or 0) < before:
+                say(
+                    logging.WARNING,
+                    "skledger: %s for %s, booked %s: `skledger sync %s --as-me` sends what others "
+                    "booked as whoever calls it",
+                    waits(each.records, each.files),
+                    self._uri,
+                    each.who,
+                    self._uri,
+                )
+
     def say_left(self) -> None:
         """Say how much is left at the end of the process, unless an error has just told."""
         records, (files, _) = (
@@ -301,7 +329,17 @@ class Courier:
             self._delivery.uploads.count_waiting(),
         )
         is_told = records > 0 and records == self.told_waiting
-        if (records or files) and not is_told:
+        if (records or files) and self._is_unknown:
+            say(
+                logging.WARNING,
+                "skledger: %s to be sent to %s, which does not know who asks; `skledger sync %s "
+                "--as-me` sends %s as the user, or with the token, that is set then",
+                waits(records, files),
+                self._uri,
+                self._uri,
+                "it" if records + files == 1 else "them",
+            )
+        elif (records or files) and not is_told:
             say(
                 logging.WARNING,
                 "skledger: %s to be sent to %s; the next process that uses it sends %s, and so "

@@ -109,12 +109,15 @@ class Database:
         The file.
     uri : str
         The address it is for, written into it.
+    who : str, default=""
+        Who books there, in words, likewise.
     """
 
-    def __init__(self, path: Path, uri: str) -> None:
+    def __init__(self, path: Path, uri: str, who: str = "") -> None:
         self.path = path
         self._name = str(path)
         self._uri = uri
+        self._who = who
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
         self._lock = threading.RLock()
@@ -218,7 +221,8 @@ class Database:
         known = connection.execute("SELECT 1 FROM sqlite_master WHERE name='awaited'").fetchone()
         if known is None:
             connection.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}COMMIT;")
-            connection.execute("INSERT OR IGNORE INTO about VALUES ('uri', ?)", (self._uri,))
+            about = [("uri", self._uri)] + ([("who", self._who)] if self._who else [])
+            connection.executemany("INSERT OR IGNORE INTO about VALUES (?, ?)", about)
 
 
 def _identity_of(name: str) -> tuple[int, int] | None:

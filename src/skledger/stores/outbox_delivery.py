@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from skledger.errors import StoreError
+from skledger.errors import StoreDeniedError, StoreError
 from skledger.stores.outbox_forwarder import Forwarder
 from skledger.stores.outbox_local import run_in
 from skledger.stores.outbox_memory import Memory
@@ -153,6 +153,8 @@ class Delivery:
             try:
                 ours = self.attempt(pause, lease=0.0)
                 failure, wait = None, LOOK if not ours else SHORTEST_PAUSE
+            except StoreDeniedError as error:
+                return error  # to ask again as the same is of no use
             except StoreError as error:
                 failure, wait = error, min(2 * wait, LONGEST_PAUSE)
                 if error_pause := getattr(error, "retry_after", None):

@@ -14,6 +14,7 @@ from skledger.errors import (
     InvalidParameterError,
     NotFoundError,
     SkledgerError,
+    StoreDeniedError,
     StoreError,
     StoreUnavailableError,
 )
@@ -52,6 +53,8 @@ FEW_TRIES = 3
 #: The answer of a server that failed on what it was asked. Others, such as that it is busy, and no
 #: answer at all, say nothing about what was asked: that is never set aside.
 FAILED = 500
+#: The answer of a server that knows who asks, and does not let them do that.
+FORBIDDEN = 403
 _UNREADABLE = "it is damaged, or was booked by a newer version of skledger, which can send it"
 
 
@@ -204,6 +207,10 @@ class Forwarder:
             pass  # ours, when the answer was lost; else somebody was faster, which is as good
         except FOR_GOOD as error:
             self._set_aside(entry, entry.body, error)
+        except StoreDeniedError as error:
+            if not self._is_forbidden(error):
+                raise
+            self._set_aside(entry, entry.body, error)
 
     def _send_registration(self, group: Group, retry: bool) -> None:
         entry = group.entries[0]
@@ -214,9 +221,10 @@ class Forwarder:
             self._set_aside(entry, entry.body, error)
         except StoreError as error:
             is_passing = isinstance(error, StoreUnavailableError)
-            if group.tries < (MOST_TRIES if is_passing else FEW_TRIES):
-                raise
-            self._remote().search_experiments(max_results=1)  # is it this, or everything?
+            if not self._is_forbidden(error):
+                if group.tries < (MOST_TRIES if is_passing else FEW_TRIES):
+                    raise
+                self._remote().search_experiments(max_results=1)  # is it this, or everything?
             self._set_aside(entry, entry.body, error)
 
     def _send_change(self, group: Group, change: RunChange, retry: bool) -> None:
@@ -274,6 +282,8 @@ class Forwarder:
 
     def _is_hopeless(self, group: Group, error: StoreError) -> bool:
         """Whether a part will never be taken, though the server is well."""
+        if self._is_forbidden(error):
+            return True
         is_passing = isinstance(error, StoreUnavailableError)
         if isinstance(error, StoreUnavailableError) and error.status != FAILED:
             return False
@@ -281,6 +291,13 @@ class Forwarder:
             return False
         for _ in range(QUESTIONS):  # does it fail on this, or on anything now and then?
             self._remote().search_experiments(max_results=1)
+        return True
+
+    def _is_forbidden(self, error: StoreError) -> bool:
+        """Whether the server answers who asks, but does not let them do that: no use to go on."""
+        if not isinstance(error, StoreDeniedError) or error.status != FORBIDDEN:
+            return False
+        self._remote().search_experiments(max_results=1)
         return True
 
     def _get_through(self, group: Group, count: int) -> None:
@@ -338,6 +355,10 @@ class Forwarder:
                 experiment_id = remote.create_experiment(name)
             except AlreadyExistsError:
                 return self._experiment(name)
+            except StoreDeniedError as error:
+                if not self._is_forbidden(error):
+                    raise
+                raise InvalidParameterError(str(error)) from error
         elif found.lifecycle_stage == LifecycleStage.DELETED:
             raise InvalidParameterError(
                 f"the experiment {name!r} is deleted on the server and takes no runs; restore it, "

@@ -159,7 +159,11 @@ class Identifiers:
         run_id = source and self._told(source)
         if (model_id, run_id) == (model.model_id, source):
             return model
-        return replace(model, model_id=model_id, source_run_id=run_id)
+        metrics = tuple(
+            replace(each, model_id=model_id, run_id=each.run_id and self._told(each.run_id))
+            for each in model.metrics
+        )
+        return replace(model, model_id=model_id, source_run_id=run_id, metrics=metrics)
 
 
 def _referred(run: Run) -> Iterator[str]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from skledger.stores.checks import check_max_results, check_view_type
-from skledger.stores.matching import matches, sort
+from skledger.stores.matching import Beside, matches, sort
 from skledger.stores.outbox_codec import decode_change, decode_run
 from skledger.stores.outbox_names import experiment_name
 from skledger.stores.outbox_queue import CHANGE, SNAPSHOT, Entry, Queue
@@ -196,10 +196,12 @@ def run_in(queue: Queue, run_id: str) -> Run | None:
     return replay.run()
 
 
-def in_order(runs: list[Run], orderings: Sequence[Ordering]) -> list[Run]:
+def in_order(
+    runs: list[Run], orderings: Sequence[Ordering], beside: Beside | None = None
+) -> list[Run]:
     """Return runs in the order that was asked for; the newest first where none was."""
     by_start = sorted(runs, key=lambda run: (-run.info.start_time, run.info.run_id))
-    return sort(by_start, orderings)
+    return sort(by_start, orderings, beside)
 
 
 def _begin(entries: Sequence[Entry]) -> Replay | None:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from skledger.stores.checks import check_max_results
-from skledger.stores.matching import matches, sort
-from skledger.stores.model_changes import changed, together
+from skledger.stores.matching import matches_on, sort
+from skledger.stores.model_changes import changed, signed, together
 from skledger.stores.outbox_experiments import ExperimentsPart
 from skledger.stores.outbox_identifiers import Identifiers
 from skledger.stores.outbox_local import LocalRuns
@@ -63,8 +63,8 @@ class ModelsPart(ExperimentsPart):
         """Return the logged models of the experiments that match, the newest first unless ordered.
 
         Models that the server has are found, and shown, as it has them; what waits to change them
-        shows in `get_logged_model`. `datasets` are for the server: no metric that is here is on
-        one.
+        shows in `get_logged_model`. `datasets` are names and digests (or "") of the data sets on
+        which metrics count.
         """
         limit, orderings = check_max_results(max_results), parse_order_by(order_by, "logged_model")
         conditions = parse_filter(filter_string, "logged_model")
@@ -75,7 +75,7 @@ class ModelsPart(ExperimentsPart):
         ours = [
             each
             for each in every
-            if each.experiment_id in wanted and not datasets and matches(each, conditions)
+            if each.experiment_id in wanted and matches_on(each, conditions, datasets)
         ]
 
         def fetch(token: str | None) -> PagedList[LoggedModel]:
@@ -132,4 +132,4 @@ class ModelsPart(ExperimentsPart):
         names = {asked or model.model_id, model.model_id, model.tags.get(MODEL_TAG, model.model_id)}
         for change, made in self._queue.changes_of_model(names, waiting=waiting):
             model = changed(model, change, made, strict=False)
-        return model
+        return signed(model)

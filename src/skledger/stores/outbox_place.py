@@ -5,10 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
-__all__ = ["base_folder", "folder_of", "outbox_folders", "plain_uri"]
+from skledger.stores.rest_settings import who_asks
+
+__all__ = ["base_folder", "folder_of", "outbox_folders", "plain_uri", "who_text"]
 
 #: File systems that several machines share: the write-ahead log of SQLite is for one machine only.
 _SHARED = {
@@ -46,13 +50,46 @@ def base_folder() -> Path:
 
 
 def folder_of(uri: str) -> Path:
-    """Return the folder of the outbox of a server.
+    """Return the folder of the outbox of a server, for whoever asks it now.
 
-    Where the base folder is shared by machines, such as a home on NFS, each has its own.
+    Its name is made with a salt, so that it tells nothing of a token. Where the base folder is
+    shared by machines, such as a home on NFS, each has its own.
     """
     base = base_folder()
-    name = hashlib.sha256(plain_uri(uri).encode()).hexdigest()[:16]
+    told = plain_uri(uri)
+    who = who_asks(uri)
+    if any(who):
+        mark = "\n".join(who).encode(errors="surrogatepass")
+        told += "\n" + hashlib.blake2b(mark, key=_salt(str(base))).hexdigest()
+    name = hashlib.sha256(told.encode()).hexdigest()[:16]
     return base / (f"{name}-{socket.gethostname()}" if _is_shared(base) else name)
+
+
+def who_text(uri: str) -> str:
+    """Return as whom a server is asked now, in words without a secret; empty for nobody."""
+    username, token = who_asks(uri)
+    return f"as {username!r}" if username else "with another token" if token else ""
+
+
+@cache
+def _salt(base: str) -> bytes:
+    """Return the salt of the outboxes below a folder, made when there is none."""
+    file = Path(base, "salt")
+    with suppress(OSError):
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        new = file.with_name(f"salt-{os.urandom(8).hex()}")
+        if not file.exists():
+            try:
+                with os.fdopen(
+                    os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb"
+                ) as out:
+                    out.write(os.urandom(32))
+                with suppress(FileExistsError):
+                    os.link(new, file)  # whole or not at all, and the first one counts
+            finally:
+                new.unlink(missing_ok=True)
+        return file.read_bytes()[:64]
+    return b""  # nothing can be kept there, either
 
 
 def outbox_folders() -> list[Path]:

@@ -150,7 +150,9 @@ class ReadingPart(ModelsPart):
         def is_here(run: Run) -> bool:
             return run.data.tags.get(RUN_TAG) in here or run.info.run_id in here
 
-        order = partial(in_order, orderings=orderings)
+        order = partial(
+            in_order, orderings=orderings, beside=lambda at, _: self.get_experiment(at).name
+        )
         page = merge(ours, is_here if here else None, fetch, limit, order, page_token)
         return PagedList(self._ids.runs(page, here), page.token)
 

@@ -26,6 +26,7 @@ from skledger.stores.rest_json import (
     read_metric,
     read_model,
     read_run,
+    with_plain_times,
 )
 from skledger.stores.rest_models import model_path
 from skledger.stores.rest_registry import RegistryPart
@@ -225,7 +226,7 @@ class RestStore(ExperimentsPart, RegistryPart):
         """
         body = {
             "experiment_ids": [str(parse_experiment_id(each)) for each in experiment_ids],
-            "filter": self._aliases.in_filter(filter_string),
+            "filter": with_plain_times(self._aliases.in_filter(filter_string), "logged_model"),
             "order_by": [as_ordering(each) for each in parse_order_by(order_by, "logged_model")],
             "datasets": [
                 {"dataset_name": name, **({"dataset_digest": digest} if digest else {})}

@@ -214,7 +214,14 @@ class Api:
         try:
             if answer.status_code >= 300:
                 body = b"".join(_chunks(answer, address))
-                raise error_of_answer(answer.status_code, answer.headers, body, shown, address)
+                raise error_of_answer(
+                    answer.status_code,
+                    answer.headers,
+                    body,
+                    shown,
+                    address,
+                    has_login="Authorization" in answer.request.headers,
+                )
             yield answer
         finally:
             answer.close()

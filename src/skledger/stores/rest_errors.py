@@ -16,6 +16,7 @@ from skledger.errors import (
     NotFoundError,
     ParamConflictError,
     SkledgerError,
+    StoreDeniedError,
     StoreError,
     StoreUnavailableError,
 )
@@ -42,7 +43,13 @@ _TIMEOUT_STATUS = 408
 
 
 def error_of_answer(
-    status: int, headers: Mapping[str, str], body: bytes, request: str, address: str
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    request: str,
+    address: str,
+    *,
+    has_login: bool = False,
 ) -> SkledgerError:
     """Return the exception that an answer stands for.
 
@@ -58,11 +65,13 @@ def error_of_answer(
         What was asked, such as ``POST runs/create``.
     address : str
         The address of the server.
+    has_login : bool, default=False
+        Whether it was told who asks.
     """
     code, message = _told(body)
     said = f"{address} answered {request} with {status}" + (f": {message}" if message else "")
     if status in (401, 403):
-        return StoreError(_denied(status, said))
+        return StoreDeniedError(_denied(status, said, has_login=has_login), status)
     if 300 <= status < 400:
         where = headers.get("location", "another address")
         return StoreError(f"{said}; it redirects to {where}: set that as the tracking URI")
@@ -141,16 +150,17 @@ def _without_code(status: int, headers: Mapping[str, str], said: str) -> Skledge
     return InvalidParameterError(said)
 
 
-def _denied(status: int, said: str) -> str:
-    if status == 401:
-        return (
-            f"{said}; the server wants to know who asks: set SKLEDGER_TRACKING_USERNAME and "
-            "SKLEDGER_TRACKING_PASSWORD, or SKLEDGER_TRACKING_TOKEN (MLFLOW_TRACKING_... does "
-            "as well)"
-        )
+def _denied(status: int, said: str, *, has_login: bool) -> str:
+    said = said.rstrip(". ")
+    names = "SKLEDGER_TRACKING_USERNAME and SKLEDGER_TRACKING_PASSWORD, or SKLEDGER_TRACKING_TOKEN"
+    if status == 403:
+        return f"{said}; ask for the permission, or set another user or token: {names}"
+    if "_TRACKING_" in said:  # the server names them itself
+        return said
+    if has_login:
+        return f"{said}; check {names} (MLFLOW_TRACKING_... does as well)"
     return (
-        f"{said}; this user or token may not do that: ask for the permission, or set others in "
-        "SKLEDGER_TRACKING_USERNAME and SKLEDGER_TRACKING_PASSWORD, or SKLEDGER_TRACKING_TOKEN"
+        f"{said}; the server wants to know who asks: set {names} (MLFLOW_TRACKING_... does as well)"
     )
 
 

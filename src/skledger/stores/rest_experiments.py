@@ -14,7 +14,7 @@ from skledger.stores.checks import (
     parse_experiment_id,
 )
 from skledger.stores.rest_api import Api
-from skledger.stores.rest_json import VIEWS, as_pairs, read_experiment
+from skledger.stores.rest_json import VIEWS, as_pairs, read_experiment, with_plain_times
 from skledger.tracking.entities import (
     DEFAULT_EXPERIMENT_ID,
     Experiment,
@@ -93,7 +93,7 @@ class ExperimentsPart:
         check_view_type(view_type)
         body = {
             "view_type": VIEWS[view_type],
-            "filter": filter_string or "",
+            "filter": with_plain_times(filter_string or "", "experiment"),
             "order_by": list(order_by or ()),
         }
         found = search_page(

@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from skledger.errors import InvalidParameterError
 from skledger.stores.sql_numbers import decode_model_number, decode_number, encode_number
 from skledger.tracking.entities import (
     Dataset,
@@ -32,7 +33,7 @@ from skledger.tracking.entities import (
     RunTag,
     ViewType,
 )
-from skledger.tracking.filters import Ordering
+from skledger.tracking.filters import Ordering, format_filter, parse_filter
 
 __all__ = [
     "NAN_TAG",
@@ -50,6 +51,7 @@ __all__ = [
     "read_model",
     "read_run",
     "read_tags",
+    "with_plain_times",
 ]
 
 #: The tag of a logged model that tells which of its metrics are NaN.
@@ -93,6 +95,9 @@ def as_metric(metric: Metric, model_id: str | None = None) -> dict[str, Any]:
     }
     if model_id is not None:
         told["model_id"] = model_id
+        if metric.dataset_name is not None:
+            told["dataset_name"] = metric.dataset_name
+            told["dataset_digest"] = metric.dataset_digest
     return told
 
 
@@ -215,7 +220,7 @@ def read_model(told: Mapping[str, Any]) -> LoggedModel:
         model_type=info.get("model_type", ""),
         tags=tags,
         params=read_tags(data.get("params", ())),
-        metrics=tuple(_read_model_metric(each, nan) for each in data.get("metrics", ())),
+        metrics=tuple(_read_model_metric(each, nan, info) for each in data.get("metrics", ())),
     )
 
 
@@ -236,14 +241,25 @@ def _read_note(text: str) -> set[tuple[Any, ...]]:
         return set()
 
 
-def _read_model_metric(told: Mapping[str, Any], nan: set[tuple[Any, ...]]) -> Metric:
+def _read_model_metric(
+    told: Mapping[str, Any], nan: set[tuple[Any, ...]], info: Mapping[str, Any]
+) -> Metric:
     timestamp, step = int(told.get("timestamp", 0)), int(told.get("step", 0))
     if (told["key"], timestamp, step) in nan:
         value = math.nan
     else:
         value = float(told.get("value", 0.0))
         value = value if math.isnan(value) else decode_model_number(value)
-    return Metric(told["key"], value, timestamp, step)
+    return Metric(
+        told["key"],
+        value,
+        timestamp,
+        step,
+        info["model_id"],
+        told.get("dataset_name") or None,
+        told.get("dataset_digest") or None,
+        told.get("run_id") or info.get("source_run_id") or None,
+    )
 
 
 def _read_info(told: Mapping[str, Any]) -> RunInfo:
@@ -277,3 +293,13 @@ def _read_input(told: Mapping[str, Any]) -> DatasetInput:
 
 def _time(value: Any) -> int | None:
     return None if value is None else int(value)
+
+
+def with_plain_times(text: str, entity: str) -> str:
+    """Return a filter with times as MLflow's servers take them: in milliseconds."""
+    try:
+        conditions = parse_filter(text, entity)
+    except InvalidParameterError:
+        return text  # the server's own grammar counts
+    times = any(each.kind == "attribute" and isinstance(each.value, int) for each in conditions)
+    return format_filter(conditions, entity) if times else text

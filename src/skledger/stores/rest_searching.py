@@ -58,7 +58,9 @@ def search_runs(
     conditions = parse_filter(filter_string, "run")
     ours = [each for each in conditions if not _is_theirs(each)]
     if not ours:
-        found = search_page(api, "runs", {**body, "filter": filter_string}, limit, token)
+        found = search_page(
+            api, "runs", {**body, "filter": format_filter(conditions)}, limit, token
+        )
         return PagedList([read_run(each) for each in found], found.token)
     theirs = format_filter(each for each in conditions if each not in ours)
     return _looked_at(api, {**body, "filter": theirs}, ours, limit, token)
@@ -100,6 +102,8 @@ def _read_token(token: str | None) -> tuple[int, str | None]:
 
 
 def _is_theirs(each: Comparison) -> bool:
+    if (each.kind, each.key) == ("attribute", "duration"):
+        return False
     if each.operator not in _THEIRS[each.kind]:
         return False
     if isinstance(each.value, float) and not math.isfinite(each.value):

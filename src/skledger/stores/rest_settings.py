@@ -12,7 +12,7 @@ from skledger.errors import InvalidParameterError
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["Login", "Settings", "read_address", "read_settings"]
+__all__ = ["Login", "Settings", "read_address", "read_settings", "who_asks"]
 
 _TRUE = ("1", "true", "yes", "on")
 _FALSE = ("", "0", "false", "no", "off")
@@ -95,6 +95,23 @@ def read_settings() -> Settings:
         _setting("TRACKING_SERVER_CERT_PATH"),
         _setting("TRACKING_CLIENT_CERT_PATH"),
     )
+
+
+def who_asks(uri: str) -> tuple[str, str]:
+    """Return as whom a server is asked: a user's name, or a token; two empty texts are nobody.
+
+    Parameters
+    ----------
+    uri : str
+        The address of the server, which may name a user.
+    """
+    username, password = _setting("TRACKING_USERNAME"), _setting("TRACKING_PASSWORD")
+    if not (username and password):
+        try:
+            username = unquote(urlsplit(uri).username or "")
+        except ValueError:
+            username = ""
+    return (username, "") if username else ("", _setting("TRACKING_TOKEN"))
 
 
 def read_address(uri: str) -> tuple[str, Login | None]:
