@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 import skledger
 import skledger.sklearn
 from skledger.models import infer_signature
-from skledger.server.scoring import load_scorer
+from skledger.server.scoring.scorer import load_scorer
 
 X, y = load_iris(return_X_y=True, as_frame=True)
 ROW = [5.1, 3.5, 1.4, 0.2]

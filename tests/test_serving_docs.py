@@ -12,8 +12,8 @@ import pytest
 from _scoring_server import ScoringServer
 
 from skledger.models.asking import METHODS
-from skledger.server.scoring_metrics import STATUSES
-from skledger.server.scoring_reading import FORMS
+from skledger.server.scoring.metrics import STATUSES
+from skledger.server.scoring.reading import FORMS
 
 TEXT = (Path(__file__).parent.parent / "docs" / "serving.md").read_text(encoding="utf-8")
 

@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 
 import skledger.sklearn
 from skledger.models import infer_signature
-from skledger.server.scoring import load_scorer
+from skledger.server.scoring.scorer import load_scorer
 
 X, y = load_iris(return_X_y=True, as_frame=True)
 ROW = [5.1, 3.5, 1.4, 0.2]
@@ -64,7 +64,7 @@ def asked(scorer, body, **options):
 @pytest.fixture(params=["orjson", "json"])
 def either_json(request, monkeypatch):
     """With orjson, where it is installed, and without."""
-    from skledger.server import scoring_json
+    from skledger.server.scoring import json as scoring_json
 
     if request.param == "json":
         monkeypatch.setattr(scoring_json, "orjson", None)
@@ -89,7 +89,7 @@ def test_every_type_comes_and_goes(tmp_path):
     ):
         assert asked(scorer, body) == records
         content = json.dumps(body).encode()
-        from skledger.server.scoring_reading import read_json
+        from skledger.server.scoring.reading import read_json
 
         frame, _ = read_json(content, scorer.inputs)
         pd.testing.assert_frame_equal(frame, MIXED, check_dtype=False)
@@ -130,7 +130,7 @@ def test_whatever_a_model_returns_becomes_json(tmp_path):
     """Arrays of every type, tables, lists of arrays, sparse matrices, objects."""
     import scipy.sparse as sp
 
-    from skledger.server.scoring_writing import predictions_json
+    from skledger.server.scoring.writing import predictions_json
 
     now = datetime.datetime(2024, 5, 1, 12, 30, tzinfo=datetime.UTC)
     cases = [

@@ -1,4 +1,4 @@
-"""The command ``skledger``: look at runs, draw pictures, use and name models, copy, and a demo.
+"""The command ``skledger``: look at runs, use and name models, copy, serve, and a demo.
 
 The subcommands live in a module each; none of them imports scikit-learn until it needs an
 estimator.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import click
 
 from skledger import __version__
-from skledger.cli import copy, demo, gc, models, plots, runs, show, sync
+from skledger.cli import copy, demo, gc, models, plots, runs, server, server_auth, show, sync, ui
 from skledger.cli._errors import Commands
 
 __all__ = ["main"]
@@ -25,5 +25,5 @@ def main() -> None:
     """Autologging for scikit-learn: every fit is booked as a run that loads again."""
 
 
-for _module in (runs, show, plots, models, copy, sync, gc, demo):
+for _module in (ui, runs, show, plots, models, copy, sync, server, server_auth, gc, demo):
     main.add_command(_module.command)

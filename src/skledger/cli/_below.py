@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from skledger.cli._finding import PARENT_TAG, all_experiments
-from skledger.cli._ranking import (
-    CANDIDATE_TAG,
-    FIT_TAG,
-    Counts,
-    children_of,
-    count_children,
-    number_of,
-    total,
-)
-from skledger.tracking.entities import Run, RunData, ViewType
+from skledger.cli._ranking import Counts, children_of, count_children, total
+from skledger.tracking.entities import Run, ViewType
+from skledger.tracking.searches import CANDIDATE_TAG, FIT_TAG, number_of, part_of_fit
 from skledger.tracking.session import get_store
 
 __all__ = ["Below", "Branch", "Search", "look_below"]
@@ -128,7 +121,7 @@ def _searches(run: Run, ids: Sequence[str], mine: str, most: int | None) -> list
     for fit in sorted(fits, key=lambda each: (number_of(each), each)):
         quoted = fit.replace("'", "''")
         its = f"tags.`{FIT_TAG}` = '{quoted}'" if fit else f"tags.`{FIT_TAG}` IS NULL"
-        search = Search(_part_of(run, number_of(fit)), number_of(fit))
+        search = Search(part_of_fit(run, number_of(fit)), number_of(fit))
         _find_candidates(search, ids, mine, its, most)
         found.append(search)
     return found
@@ -149,26 +142,6 @@ def _find_candidates(
     condition = f"{_ARE_CANDIDATES} AND {its}"
     every = children_of(ids, [search.run], {run_id: counts}, most, condition)
     search.candidates = every[run_id][:most]
-
-
-def _part_of(run: Run, fit: int) -> Run:
-    """Return a run of the user's as one of its fits booked it: by the plain names.
-
-    A further fit has its number behind the names that were taken, the rest as the first has.
-    """
-    if fit < 2:
-        return run
-    ending = f"-{fit}"
-    if f"fit_seconds{ending}" not in run.data.metrics:
-        # It is not booked yet: what stands under the plain names is of other fits.
-        return replace(run, data=RunData())
-
-    def plain(held: Mapping[str, str]) -> dict[str, str]:
-        own = {key.removesuffix(ending): v for key, v in held.items() if key.endswith(ending)}
-        return {**held, **own}
-
-    data = run.data
-    return replace(run, data=replace(data, params=plain(data.params), tags=plain(data.tags)))
 
 
 def _find_branches(top: Branch, ids: Sequence[str], most: int | None) -> None:

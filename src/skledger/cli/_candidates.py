@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -13,15 +12,13 @@ from skledger.cli._finding import ID_LENGTH
 from skledger.cli._fitting import Column, fitted_table
 from skledger.cli._printing import cell, console, one_line, seconds_text, spread_text
 from skledger.cli._process import status_text
-from skledger.cli._ranking import CANDIDATE_TAG, FITS_TAG, scorers
 from skledger.tracking.entities import Run
+from skledger.tracking.searches import CANDIDATE_TAG, scorers, searched_params
 
-__all__ = ["candidates_table", "searched_params"]
+__all__ = ["candidates_table"]
 
 #: What a halving search gives its candidates.
 _RUNG = ("iter", "n_resources")
-#: Params of searches that say what is searched in.
-_GRIDS = ("param_", "search_space", "space", "parameters")
 _PARAM_WIDTHS = (36, 14, 8)
 _VALUE_WIDTH = 60
 #: On terminals narrower than this the steps of a pipeline are left out of the params' names.
@@ -97,30 +94,3 @@ def _titles(params: Sequence[str]) -> list[str]:
     last = [key.rpartition("__")[2] for key in params]
     counts = Counter(last)
     return [each if counts[each] == 1 else key for key, each in zip(params, last, strict=True)]
-
-
-def searched_params(search: Run, candidates: Sequence[Run]) -> list[str]:
-    """Return the params that a search varied.
-
-    They are named in what it searched in, and by the best it found; where neither tells, those
-    that differ.
-
-    Parameters
-    ----------
-    search : Run
-        The search, or the run of the user's that it was made in.
-    candidates : sequence of Run
-        Some of its candidates.
-    """
-    held = dict.fromkeys(key for run in candidates for key in run.data.params)
-    given = search.data.params
-    spaces = [value for key, value in given.items() if key.startswith(_GRIDS)]
-    quoted = [key for value in spaces for key in re.findall(r"'([^'\\]+)'\s*:", value)]
-    best = [key.removeprefix("best_") for key in given if key.startswith("best_")]
-    named = [key for key in dict.fromkeys((*quoted, *best)) if key in held]
-    values = {key: {run.data.params.get(key) for run in candidates} for key in held}
-    if named:
-        # Of a run with several fits, others may have been given them.
-        varied = [key for key in named if len(values[key]) > 1]
-        return (varied if FITS_TAG in search.data.tags else []) or named
-    return [key for key in held if key not in _RUNG and len(values[key]) > 1]

@@ -27,12 +27,15 @@ __all__ = [
     "chosen_experiments",
     "find_run",
     "require_database",
+    "require_place",
     "why_empty",
 ]
 
 #: How much of a run's identifier is shown.
 ID_LENGTH = 8
 PARENT_TAG = "mlflow.parentRunId"
+#: The identifier that a run was booked under before a server gave it another.
+_OUR_ID = "skledger.run_id"
 #: The reference to the run that was started last.
 LAST = "last"
 MISSING = "Book your first run with `import skledger; skledger.autolog()`, or try `skledger demo`."
@@ -101,6 +104,15 @@ def require_database() -> None:
         raise NotFoundError(f"{why} {MISSING} --uri names another one.")
 
 
+def require_place() -> None:
+    """Raise `NotFoundError` when the tracking URI names a file or a folder that is not there."""
+    path = local_path_of(get_tracking_uri())
+    match = _SQLITE.match(get_tracking_uri())
+    path = Path(match[1]).absolute() if match else path
+    if path is not None and not path.exists():
+        require_database()
+
+
 def all_experiments(view_type: int = ViewType.ACTIVE_ONLY) -> list[Experiment]:
     """Return every experiment of the store."""
     found: list[Experiment] = []
@@ -159,7 +171,10 @@ def find_run(reference: str) -> Run:
         return _whole(found[0])
     found = _search(f"run_name = {_quoted(reference)}", _AMBIGUOUS_SHOWN + 1)
     if not found and re.fullmatch(r"[0-9a-fA-F]+", reference):
-        found = _search(f"run_id LIKE '{reference.lower()}%'", _AMBIGUOUS_SHOWN + 1)
+        beginning = f"LIKE '{reference.lower()}%'"
+        found = _search(f"run_id {beginning}", _AMBIGUOUS_SHOWN + 1)
+        # What a server has renamed is known, and named, by the beginning that it had at first.
+        found = found or _search(f"tags.`{_OUR_ID}` {beginning}", _AMBIGUOUS_SHOWN + 1)
     if not found:
         raise NotFoundError(
             f"There is no run {reference!r} in {get_tracking_uri()}: expected an identifier, the "

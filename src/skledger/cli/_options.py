@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-__all__ = ["as_uri", "json_option", "uri_option"]
+__all__ = ["as_size", "as_uri", "is_uri_given", "json_option", "uri_option"]
+
+_GIVEN = "skledger.uri"
+
+_UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3}
 
 
 def _use(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
@@ -17,7 +22,14 @@ def _use(ctx: click.Context, param: click.Parameter, value: str | None) -> str |
         from skledger.tracking.session import set_tracking_uri
 
         set_tracking_uri(as_uri(value))
+        ctx.meta[_GIVEN] = value
     return value
+
+
+def is_uri_given() -> bool:
+    """Whether the command was told by ``--uri`` where to look, rather than where it usually is."""
+    ctx = click.get_current_context(silent=True)
+    return ctx is not None and _GIVEN in ctx.meta
 
 
 def as_uri(given: str) -> str:
@@ -44,3 +56,15 @@ def uri_option(function: Callable[..., Any]) -> Callable[..., Any]:
 def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add ``--json``."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
+
+
+def as_size(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    """Return a size in bytes; the callback of an option."""
+    if value is None:
+        return None
+    match = re.fullmatch(r"(0*[1-9][0-9]{0,14})\s*([kmg]?)b?", value.strip().lower())
+    if match is None:
+        raise click.BadParameter(
+            f"{value!r} is no size: expected a number of bytes, or such as 500k, 64M, 2G."
+        )
+    return int(match[1]) * _UNITS[match[2]]

@@ -6,8 +6,8 @@ import json
 import re
 from collections.abc import Collection, Iterator
 
-from skledger.cli._ranking import FITS_TAG
 from skledger.tracking.entities import Run
+from skledger.tracking.searches import FITS_TAG
 
 __all__ = ["own_metrics"]
 

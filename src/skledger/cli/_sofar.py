@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Mapping
 
 from skledger.cli._below import Search
 from skledger.cli._folds import fold_keys
 from skledger.cli._portrait import Portrait
 from skledger.cli._printing import duration_text, number_text
 from skledger.cli._process import process_gone
-from skledger.cli._ranking import scorers, total
+from skledger.cli._ranking import total
 from skledger.tracking.entities import RunStatus
 from skledger.tracking.names import now_ms
+from skledger.tracking.searches import candidate_count, scorers
 
 __all__ = ["progress_text"]
 
-#: Arguments of the searches that say how many candidates there are.
-_COUNTS = ("n_iter", "n_trials")
 _DEFAULT_FOLDS = 5
 
 
@@ -70,46 +67,6 @@ def _join(told: str, elapsed: int, done: int, expected: int | None) -> str:
         told += f", about {duration_text(round(left)) if left > 60_000 else f'{left / 1000:.0f} s'}"
         told += " to go"
     return told
-
-
-def candidate_count(params: Mapping[str, str]) -> int | None:
-    """Return how many candidates a search has, from its params; None when they do not tell.
-
-    Parameters
-    ----------
-    params : mapping of str to str
-        The params of the search, as text.
-    """
-    if "factor" in params and "resource" in params:
-        return None  # a halving search: it depends on the data
-    for name in _COUNTS:
-        if params.get(name, "").isdecimal():
-            return int(params[name])
-    return _grid_size(params.get("param_grid", ""))
-
-
-def _grid_size(text: str) -> int | None:
-    """Return how many combinations the text of a grid stands for, without evaluating it."""
-    try:
-        tree = ast.parse(text, mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-    grids = tree.elts if isinstance(tree, ast.List | ast.Tuple) else [tree]
-    size = 0
-    for grid in grids:
-        if not isinstance(grid, ast.Dict):
-            return None
-        product = 1
-        for values in grid.values:
-            # An array is written array([...]).
-            listed = values.args[0] if isinstance(values, ast.Call) and values.args else values
-            if not isinstance(listed, ast.List | ast.Tuple | ast.Set):
-                return None
-            if any(isinstance(each, ast.Constant) and each.value is ... for each in listed.elts):
-                return None  # long arrays are not written out
-            product *= len(listed.elts)
-        size += product
-    return size
 
 
 def _fold_count(cv: str) -> int | None:

@@ -12,8 +12,9 @@ from skledger.tracking.frames import find_runs
 __all__ = ["unknown_keys"]
 
 _KINDS = ("metric", "param", "tag")
-#: How many runs are asked for the names they use, and how many names are told.
-_ASKED, _TOLD = 1000, 8
+#: How many runs are asked for the names they use, how many names are told, and how
+#: many of those that have the word in them.
+_ASKED, _TOLD, _MEANT = 1000, 8, 3
 
 
 def unknown_keys(
@@ -67,7 +68,12 @@ def _meant(kind: str, key: str, known: dict[str, list[str]]) -> str:
     close = difflib.get_close_matches(key.casefold(), folded, n=1)
     if close:
         return f"; did you mean {folded[close[0]]!r}?"
+    # As in `accuracy` for `accuracy_score_X_test`.
+    within = [each for each in known[kind] if key.casefold() in each.casefold()]
+    if within:
+        return f"; did you mean {' or '.join(f'{kind}s.{each}' for each in within[:_MEANT])}?"
     own = [each for each in known[kind] if not each.startswith(("mlflow.", "skledger."))]
     if not own:
         return "."
-    return f"; there are {', '.join(own[:_TOLD])}{', ...' if len(own) > _TOLD else ''}."
+    more = f" and {len(own) - _TOLD} more" if len(own) > _TOLD else ""
+    return f"; there are {', '.join(own[:_TOLD])}{more}."

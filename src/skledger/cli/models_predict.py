@@ -18,7 +18,7 @@ from skledger.cli.models_writing import STANDARD, is_standard, write_csv, write_
 from skledger.errors import InvalidParameterError, MissingFileError, SkledgerError, StoreError
 
 if TYPE_CHECKING:
-    from skledger.server.scoring import Scorer
+    from skledger.server.scoring.scorer import Scorer
 
 __all__ = ["command"]
 
@@ -121,7 +121,7 @@ def _ending(path: str) -> str | None:
 
 def _scorer(uri: str, no_verify: bool, allow_pickle: bool, trusted: tuple[str, ...]) -> Scorer:
     from skledger.cli.models_finding import find_model, meant_uri
-    from skledger.server.scoring import load_scorer
+    from skledger.server.scoring.scorer import load_scorer
 
     found = find_model(meant_uri(uri), verify=not no_verify)
     return load_scorer(
@@ -170,7 +170,7 @@ def _csv_parts(
     scorer: Scorer, source: IO[bytes], method: str | None, rows: int
 ) -> Iterator[tuple[Any, Any]]:
     """Yield predictions, each part with the labels of its rows."""
-    from skledger.server.scoring_csv import read_csv, read_csv_chunks
+    from skledger.server.scoring.csv import read_csv, read_csv_chunks
 
     is_empty = True
     try:
@@ -199,7 +199,7 @@ def _separator(source: IO[bytes]) -> str | None:
 
 
 def _of_json(scorer: Scorer, source: IO[bytes], method: str | None) -> tuple[Any, Any]:
-    from skledger.server.scoring_reading import read_json
+    from skledger.server.scoring.reading import read_json
 
     data, params = read_json(source.read(), scorer.inputs)
     return None, scorer.predict(data, params, method)

@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from skledger.cli._options import uri_option
+from skledger.cli._options import as_size, uri_option
 
 if TYPE_CHECKING:
-    from skledger.server.scoring import Scorer
-    from skledger.server.scoring_process import Served
+    from skledger.server.scoring.app import ScoringApp
+    from skledger.server.scoring.served import Served
 
 __all__ = ["command", "model_option", "trust_options"]
 
-_UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3}
 #: The longest that a request may be given, in seconds: a year.
 _LONGEST = 31_536_000
 #: The exit code after Ctrl-C, as shells have it.
 _INTERRUPTED = 130
-
-
-def _size(ctx: click.Context, param: click.Parameter, value: str) -> int:
-    """Return a size in bytes."""
-    match = re.fullmatch(r"(0*[1-9][0-9]{0,14})\s*([kmg]?)b?", value.strip().lower())
-    if match is None:
-        raise click.BadParameter(
-            f"{value!r} is no size: expected a number of bytes, or such as 500k, 64M, 2G."
-        )
-    return int(match[1]) * _UNITS[match[2]]
 
 
 def _seconds(ctx: click.Context, param: click.Parameter, value: float) -> float:
@@ -124,7 +112,7 @@ def trust_options(function: Any) -> Any:
     default="64M",
     show_default=True,
     metavar="BYTES",
-    callback=_size,
+    callback=as_size,
     help="The largest body of a request.",
 )
 @click.option(
@@ -185,18 +173,18 @@ def _prepared(
     """Find the model, and a port to serve it at."""
     from skledger.cli.models_finding import find_model, meant_uri
     from skledger.models.verified import ModelFolder
-    from skledger.server.scoring_app import Limits
-    from skledger.server.scoring_process import Served, listen, require_uvicorn
+    from skledger.server.process.listening import address_of, listen
+    from skledger.server.scoring.app import Limits
+    from skledger.server.scoring.served import Served
     from skledger.tracking.addresses import without_credentials
 
-    require_uvicorn()
     uri = meant_uri(model_uri)
     found = find_model(uri, verify=verify)
     ModelFolder(found.folder, None)  # there is one
     listening = listen(*where)
     served = Served(
         uri=without_credentials(uri),
-        address=_address(where[0], listening.getsockname()[1]),
+        address=address_of(where[0], listening.getsockname()[1]),
         folder=str(found.folder.absolute()),
         digests=found.digests if verify else None,
         refusal=found.refusal if verify else None,
@@ -205,14 +193,9 @@ def _prepared(
     return served, listening
 
 
-def _address(host: str, port: int) -> str:
-    shown = {"0.0.0.0": "127.0.0.1", "::": "localhost", "": "127.0.0.1"}.get(host, host)
-    return f"http://{f'[{shown}]' if ':' in shown else shown}:{port}"
-
-
 def _serve(served: Served, listening: Any) -> None:
-    from skledger.server.scoring_process import answer_requests
-    from skledger.server.scoring_workers import serve_with_workers
+    from skledger.server.process.answering import answer_requests
+    from skledger.server.process.workers import serve_with_workers
 
     def say(kind: str) -> None:
         click.echo(
@@ -220,8 +203,8 @@ def _serve(served: Served, listening: Any) -> None:
             f"{served.address}/docs shows how to ask; Ctrl-C stops it."
         )
 
-    def ready(scorer: Scorer) -> None:
-        say(f" ({scorer.kind})")
+    def ready(app: ScoringApp) -> None:
+        say(f" ({app.scorer.kind})")
 
     if served.workers == 1:
         answer_requests(served, listening, ready=ready)

@@ -20,7 +20,7 @@ from skledger.errors import SkledgerError, StoreError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from skledger.server.scoring import Scorer
+    from skledger.server.scoring.scorer import Scorer
 
 __all__ = ["STANDARD", "is_standard", "write_csv", "write_json", "writing"]
 
@@ -174,7 +174,7 @@ def write_json(
     parts: Iterator[tuple[Any, Any]], target: IO[bytes], scorer: Scorer, method: str
 ) -> int:
     """Write ``{"predictions": ...}``, part by part."""
-    from skledger.server.scoring_writing import predictions_json, rows_of
+    from skledger.server.scoring.writing import predictions_json, rows_of
 
     rows = 0
     outputs: list[list[Any]] | None = None

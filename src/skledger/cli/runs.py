@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from skledger.cli._options import json_option, uri_option
+from skledger.cli._options import is_uri_given, json_option, uri_option
 
 if TYPE_CHECKING:
     from skledger.cli._family import Listing, Row
@@ -100,13 +100,15 @@ def command(
     identifier; `skledger show` takes it.
     """
     from skledger.cli._family import select_rows
-    from skledger.cli._finding import MISSING, chosen_experiments, why_empty
+    from skledger.cli._finding import MISSING, chosen_experiments, require_place, why_empty
     from skledger.tracking.filters import parse_filter, parse_order_by
 
     if as_json and as_csv:
         raise click.UsageError("Give --json or --csv, not both.")
     conditions, orderings = parse_filter(filter_string), parse_order_by(order_by)
     machine = as_json or as_csv
+    if is_uri_given():
+        require_place()
     empty = why_empty()
     if empty:
         click.echo(f"{empty}\n{MISSING}", err=machine)

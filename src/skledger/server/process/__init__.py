@@ -1,0 +1,1 @@
+"""Listening, answering, stopping: what every server of ours does, one process or several."""
