@@ -17,6 +17,7 @@ import models
 import outage
 import search_cost
 import search_runs
+import server
 import serving
 import training_metrics
 from shared import HERE, load_average, machine, options, progress
@@ -45,6 +46,7 @@ def main() -> None:
         outage,
         models,
         serving,
+        server,
     )
     parts = [each.measure(given) for each in asked]
     scope = "\n**A quick run, to see that it works: too few repetitions to rely on.**\n"
