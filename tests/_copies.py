@@ -123,7 +123,10 @@ def fill(store, prefix=""):
         },
         params={"C": "1.0"},
         tags={"mlflow.user": "ann", "large": "y" * 20_000},
-        metrics=(Metric("acc", 0.5, 7), Metric("nan", math.nan, 7)),
+        metrics=(
+            Metric("acc", 0.5, 7, dataset_name="train", dataset_digest="0123abcd"),
+            Metric("nan", math.nan, 7),
+        ),
         model_type="classifier",
     )
     failed = new_run(store, "failed", start=5000, tags={"skledger.error.type": "ValueError"})

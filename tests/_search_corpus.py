@@ -194,7 +194,8 @@ def more_run_conditions():
         _of_list("tag", ["mlflow.parentRunId"], st.sampled_from(PARENTS)),
         _of_list("attribute", attributes, texts | st.sampled_from(STATUSES)),
         _of_nothing("metric", METRICS + NOBODY),
-        _of_nothing("attribute", [*attributes, "end_time"]),
+        _of_nothing("attribute", [*attributes, "end_time", "duration"]),
+        _of_number("attribute", ["duration"], st.sampled_from([0.005, 0.0, 0.003, 0.1, 1e300])),
         _of_number("metric", METRICS, st.sampled_from([math.inf, -math.inf])),
     )
 

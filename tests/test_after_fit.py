@@ -96,6 +96,37 @@ def test_values_are_those_that_were_returned(autolog, split):
     assert expected.items() <= of_model.items()
 
 
+def test_metrics_of_a_logged_model_tell_their_data(autolog, split):
+    """Those of the fit the training data, those after it what they were measured on."""
+    X_train, X_test, y_train, y_test = split
+    model = LogisticRegression().fit(X_train, y_train)
+    model.score(X_test, y_test)
+    accuracy_score(y_test, model.predict(X_test))
+    accuracy_score(y_train, model.predict(X_train))
+    accuracy_score(y_test.copy(), [0] * len(y_test))  # nobody's
+    run = skledger.last_active_run()
+    used = {each.dataset.name: each.dataset.digest for each in run.inputs.dataset_inputs}
+    found = {
+        each.key: (each.dataset_name, each.dataset_digest)
+        for each in skledger.last_logged_model().metrics
+    }
+    train, test = (("X_train", used["X_train"]), ("X_test", used["X_test"]))
+    assert train != test
+    for key in ("training_score", "fit_seconds", "accuracy_score-2_X_train"):
+        assert found[key] == train
+    for key in ("LogisticRegression_score_X_test", "accuracy_score_X_test"):
+        assert found[key] == test
+    asked = [{"dataset_name": "X_test", "dataset_digest": used["X_test"]}]
+    order = [{"field_name": "metrics.accuracy_score_X_test", "dataset_name": "X_test"}]
+    (only,) = skledger.search_logged_models(
+        filter_string="metrics.accuracy_score_X_test > 0",
+        datasets=asked,
+        order_by=order,
+        output_format="list",
+    )
+    assert only.source_run_id == run.info.run_id
+
+
 def test_metric_info_tells_the_calls(autolog, split):
     """MLflow's form, and how the model was found where it is not the very array."""
     X_train, X_test, y_train, y_test = split

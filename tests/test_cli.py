@@ -85,7 +85,7 @@ def test_every_command_and_option_has_help_and_documentation(name):
     for parameter in command.params:
         if isinstance(parameter, click.Option):
             assert parameter.help, parameter.name
-            for each in parameter.opts:
+            for each in parameter.opts + parameter.secondary_opts:
                 assert f"`{each}" in section, f"{each} of {name} is not in docs/cli.md"
         else:
             assert parameter.name.upper() in section
@@ -100,7 +100,7 @@ def test_the_documentation_names_no_option_that_is_gone():
             continue
         command = COMMANDS[title.removeprefix("skledger ")]
         options = [each for each in command.params if isinstance(each, click.Option)]
-        known = {each for option in options for each in option.opts}
+        known = {each for option in options for each in option.opts + option.secondary_opts}
         rows = [line for line in section.splitlines() if line.startswith("| `-")]
         named = {each for row in rows for each in re.findall(r"`(--?[a-z-]+)", row.split("|")[1])}
         assert named == known
@@ -503,6 +503,26 @@ def test_looking_creates_no_database(cli, arguments):
 def test_commands_on_runs_fail_without_a_database(cli, arguments):
     """What needs a run says that there is no database, and creates none."""
     assert "There is no database" in cli(*arguments, code=1).stderr
+    assert list(Path.cwd().iterdir()) == []
+
+
+def test_a_run_is_found_by_the_identifier_that_its_name_ends_in(cli):
+    """A server of MLflow chose another one; the name keeps the first."""
+    with skledger.start_run(
+        run_name="Ridge-1bf5", tags={"skledger.run_id": "1bf5" + "0" * 28}
+    ) as run:
+        pass
+    if not run.info.run_id.startswith("1bf5"):
+        assert run.info.run_id in cli("show", "1bf5").output
+
+
+def test_a_place_that_was_named_has_to_be_there(cli):
+    """Unlike the usual one, in which nothing may have been booked yet."""
+    for words in ((), ("--json",), ("--csv",)):
+        for place, told in (("nope.db", "no database"), ("./nope", "no folder")):
+            done = cli("runs", "--uri", place, *words, code=1)
+            assert told in done.stderr and done.stdout == ""
+        assert cli("runs", *words).exit_code == 0
     assert list(Path.cwd().iterdir()) == []
 
 
@@ -987,6 +1007,6 @@ def test_a_folder_of_runs_by_its_path(cli, tmp_path):
         pass
     for uri in ("./mlruns", "mlruns/", str(tmp_path / "mlruns")):
         assert "in a folder" in cli("runs", "--uri", uri).output
-    assert "There is no folder" in cli("runs", "--uri", "nothing").output
+    assert "There is no folder" in cli("runs", "--uri", "nothing", code=1).stderr
     assert "There is no folder" in cli("show", "last", "--uri", "nothing", code=1).stderr
     assert not (tmp_path / "nothing").exists()

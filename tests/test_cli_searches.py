@@ -16,10 +16,10 @@ from rich.cells import cell_len
 
 import skledger
 from skledger.cli import _ranking
-from skledger.cli._sofar import candidate_count
 from skledger.tracking.context import process_identity
 from skledger.tracking.entities import Metric, RunChange, RunInfo, as_params, as_tags
 from skledger.tracking.names import new_run_id, now_ms
+from skledger.tracking.searches import candidate_count
 from skledger.tracking.session import get_store
 
 DOCS = (Path(__file__).parent.parent / "docs" / "cli.md").read_text(encoding="utf-8")

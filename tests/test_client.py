@@ -318,6 +318,7 @@ def test_artifacts_of_a_run_are_listed_and_fetched(client, run_id, tmp_path):
     client.log_text(run_id, "hé", "t.txt")
     client.log_dict(run_id, {"k": [1]}, "t.json")
     client.log_stream(run_id, io.BytesIO(b"raw"), "t.bin")
+    client.log_text(run_id, "", "u.tmp")
     listed = client.list_artifacts(run_id)
     assert listed == [
         FileInfo("a.txt", False, 1),
@@ -326,6 +327,7 @@ def test_artifacts_of_a_run_are_listed_and_fetched(client, run_id, tmp_path):
         FileInfo("t.bin", False, 3),
         FileInfo("t.json", False, len('{\n  "k": [\n    1\n  ]\n}')),
         FileInfo("t.txt", False, 3),
+        FileInfo("u.tmp", False, 0),
         FileInfo("whole", True, None),
     ]
     assert client.list_artifacts(run_id, "whole/d/e") == [FileInfo("whole/d/e/b.txt", False, 2)]

@@ -14,7 +14,10 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import httpx
 import pytest
+from _pages import serving
+from _tracking_server import TrackingServer
 from click.testing import CliRunner
 
 import skledger
@@ -351,6 +354,39 @@ def test_processes_that_open_at_once_agree(run_python):
         assert each.returncode == 0
     for run_id in ids:
         assert_ended(as_it_is(run_id), 5000)
+
+
+@posix
+def test_a_server_ends_runs_while_it_serves():
+    """Within seconds, with nobody opening the store again; its children, too."""
+    process, run_id = begin(IN_A_RUN)
+    with TrackingServer(f"sqlite:///{Path.cwd()}/skledger.db", workers=2) as server:
+        assert ">running</span>" in server.client.get(f"/runs/{run_id}").text
+        kill(process)
+        deadline = time.monotonic() + 20
+        while as_it_is(run_id).info.status == "RUNNING" and time.monotonic() < deadline:
+            time.sleep(0.1)
+        page = server.client.get(f"/runs/{run_id}").text
+    assert as_it_is(run_id).info.status == "KILLED"
+    assert page.count(">killed</span>") == 2
+    assert "The process ended without ending the run" in page
+
+
+@posix
+def test_a_server_that_is_read_only_tells_of_them():
+    """The run does not go on in its pages, and the words are those of a page."""
+    run_id = book(GONE)
+    book(GONE, parent=run_id)
+    with serving(session.get_store(end_dead_runs=False), read_only=True) as address:
+        page, table = (httpx.get(address + at).text for at in (f"/runs/{run_id}", "/experiments/0"))
+    assert "Its process is gone" in page
+    assert "<code>skledger gc</code>" in page
+    assert "`" not in page.partition("<main")[2].partition("</main>")[0]
+    for each in (page, table):
+        assert ">process gone</span>" in each
+        assert ">running</span>" not in each
+        assert "data-since" not in each
+    assert as_it_is(run_id).info.status == "RUNNING"
 
 
 def test_mlflow_reads_a_run_that_was_ended():

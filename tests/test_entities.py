@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -194,7 +195,8 @@ def test_entities_are_values():
     assert dict(run)["data"] is run.data
     assert run.to_dictionary()["info"]["run_name"] == "quiet-otter"
     assert dict(make_experiment())["name"] == vars(make_experiment())["name"] == "iris"
-    assert dict(Metric("m", 1.0, 2)) == {"key": "m", "value": 1.0, "timestamp": 2, "step": 0}
+    told = {name: value for name, value in Metric("m", 1.0, 2) if value is not None}
+    assert told == {"key": "m", "value": 1.0, "timestamp": 2, "step": 0}
     with pytest.raises(AttributeError):
         run.info.status = "FAILED"
     active = skledger.start_run()
@@ -211,3 +213,16 @@ def test_scores_are_shown_before_counts(autolog):
     runs = skledger.search_runs(output_format="list")
     for shown in (repr(runs), repr(runs[0]), runs._repr_html_()):
         assert "training_" in shown and "n_samples" not in shown
+
+
+def test_metrics_tell_what_they_were_measured_on():
+    """Equal by number and data set, wherever they are read; copied, pickled and shown with both."""
+    metric = Metric("acc", 0.5, 3, 1, "m-1", "holdout", "d1", "r1")
+    assert metric == Metric("acc", 0.5, 3, 1, dataset_name="holdout", dataset_digest="d1")
+    assert metric != Metric("acc", 0.5, 3, 1)
+    for other in (pickle.loads(pickle.dumps(metric)), copy.deepcopy(metric), replace(metric)):
+        assert (dict(other), hash(other)) == (dict(metric), hash(metric))
+    assert repr(Metric("acc", 0.5, 3)) == "Metric(key='acc', value=0.5, timestamp=3, step=0)"
+    assert "dataset_name='holdout', dataset_digest='d1'" in repr(metric)
+    with pytest.raises(AttributeError):
+        metric.value = 1.0

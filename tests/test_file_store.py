@@ -37,6 +37,7 @@ from skledger.tracking.entities import (
     DatasetInput,
     LoggedModel,
     Metric,
+    ModelChange,
     RunChange,
     RunInfo,
     RunTag,
@@ -448,6 +449,39 @@ def test_we_read_what_mlflow_writes(root, mlflow_client, monkeypatch):
     client.delete_logged_model(pending.model_id)
     with pytest.raises(NotFoundError):
         store.get_logged_model(pending.model_id)
+
+
+def test_the_data_that_models_were_measured_on_in_turns(root, store, mlflow_client):
+    """MLflow reads our data sets and we read its own; a name that it could not read is coded."""
+    run_id = create(store)
+    made = model(run_id)
+    store.write(RunChange(run_id, models=(made,)))
+    ours = {"plain": "d1", "with space": "d 2", "100%20": "d3", "größe": "d4", "50 %": "d5"}
+    metrics = tuple(
+        Metric("ours", float(at), at, dataset_name=name, dataset_digest=digest)
+        for at, (name, digest) in enumerate(ours.items())
+    )
+    store.write(RunChange(run_id, model_changes=(ModelChange(made.model_id, metrics=metrics),)))
+    for at, name in enumerate(("plain", "größe", "100%")):
+        mlflow_client.log_metric(
+            run_id, "theirs", at, timestamp=at, model_id=made.model_id,
+            dataset_name=name, dataset_digest="d9",
+        )  # fmt: skip
+    found = {
+        (each.key, each.dataset_name): each
+        for each in store.get_logged_model(made.model_id).metrics
+    }
+    assert {name: found["ours", name].dataset_digest for name in ours} == ours
+    assert {key[1] for key in found} - ours.keys() == {"100%"}
+    assert {each.run_id for each in found.values()} == {run_id}
+    theirs = mlflow_client.get_logged_model(made.model_id).metrics
+    read = {each.dataset_name: each.dataset_digest for each in theirs if each.key == "ours"}
+    assert read == {"plain": "d1", "with%20space": "d%202", "100%2520": "d3", "größe": "d4",
+                    "50%20%": "d5"}  # fmt: skip
+    asked = [{"dataset_name": "größe", "dataset_digest": "d4"}]
+    assert mlflow_client.search_logged_models(["0"], datasets=asked)[0].model_id == made.model_id
+    assert store.search_models(["0"], datasets=[("größe", "d4")])[0].model_id == made.model_id
+    assert not store.search_models(["0"], datasets=[("größe", "d5")])
 
 
 def test_mlflow_and_we_write_to_one_run_in_turns(root, store, mlflow_client):

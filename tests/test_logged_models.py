@@ -6,12 +6,13 @@ import json
 import math
 import uuid
 
+import numpy as np
 import pytest
 from _mlflow_server import mlflow_server  # noqa: F401 - a fixture
 from sklearn.linear_model import Ridge
 
 import skledger
-from skledger.entities import LoggedModelOutput, LoggedModelStatus
+from skledger.entities import LoggedModelOutput, LoggedModelStatus, Metric
 from skledger.errors import InvalidParameterError, NotFoundError, ParamConflictError
 from skledger.stores.artifacts import artifact_store
 from skledger.tracking.session import get_store
@@ -128,6 +129,44 @@ def test_a_metric_of_a_model_is_one_write(client, monkeypatch):
     assert set(run.data.metrics) == {"acc", "f1", "late"}
     history = client.get_metric_history(run.info.run_id, "acc")
     assert [(each.value, each.step) for each in history] == [(0.5, 3)]
+
+
+def test_a_metric_of_a_model_tells_its_data(client):
+    """As a data set that becomes an input of the run, by name and digest, or with each metric."""
+    train = skledger.data.from_numpy(np.arange(3.0), name="my train")
+    with skledger.start_run() as run:
+        model = skledger.initialize_logged_model("net")
+        skledger.log_input(train, "training")
+        skledger.log_metrics({"acc": 0.9}, model_id=model.model_id, dataset=train)
+        skledger.log_metric("loss", 0.1, model_id=model.model_id, dataset=train.to_entity())
+        skledger.log_metric("of the run", 0.1, dataset=train)
+    run_id = run.info.run_id
+    data = {"dataset_name": "test", "dataset_digest": "d1"}
+    client.log_metric(run_id, "f1", 0.7, model_id=model.model_id, **data)
+    metrics = [Metric("auc", 0.6, 3, 1, model.model_id, "test", "d2"), Metric("plain", 1.0, 3)]
+    client.log_batch(run_id, metrics)
+    found = skledger.get_logged_model(model.model_id)
+    assert {each.key: (each.dataset_name, each.dataset_digest) for each in found.metrics} == {
+        "acc": ("my train", train.digest),
+        "loss": ("my train", train.digest),
+        "f1": ("test", "d1"),
+        "auc": ("test", "d2"),
+    }
+    (used,) = client.get_run(run_id).inputs.dataset_inputs
+    assert (used.dataset.name, used.tags[0].value) == ("my train", "training")
+    for asked, count in ((data, 1), ({"dataset_name": "test"}, 1), ({"dataset_name": "other"}, 0)):
+        listed = skledger.search_logged_models(datasets=[asked], output_format="list")
+        assert len(listed) == count
+
+
+def test_half_a_data_set_is_refused(client, run_id):
+    """Name and digest go together; what is no data set at all is named."""
+    with pytest.raises(InvalidParameterError, match="go together"):
+        client.log_metric(run_id, "m", 1.0, dataset_name="test")
+    with pytest.raises(InvalidParameterError, match="go together"):
+        client.log_batch(run_id, [Metric("m", 1.0, 1, dataset_digest="d1")])
+    with pytest.raises(InvalidParameterError, match="ndarray"):
+        skledger.log_metric("m", 1.0, run_id=run_id, dataset=np.arange(3))
 
 
 def test_fluent_functions_on_models(client):

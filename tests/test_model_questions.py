@@ -21,8 +21,8 @@ import skledger.pyfunc
 import skledger.sklearn
 from skledger.errors import InvalidParameterError
 from skledger.models import ModelSignature, infer_signature
-from skledger.server.scoring import load_scorer
-from skledger.server.scoring_csv import read_csv_chunks
+from skledger.server.scoring.csv import read_csv_chunks
+from skledger.server.scoring.scorer import load_scorer
 from skledger.types import ColSpec, ParamSchema, ParamSpec, Schema
 
 X, y = load_iris(return_X_y=True, as_frame=True)

@@ -114,6 +114,7 @@ def test_what_is_there_now_counts(place, tmp_path):
     place.put_bytes("a/x", b"old")
     local = Path(place.local_path("a"))
     (local / "stale").write_bytes(b"")
+    (local / "stale.tmp").write_bytes(b"")
     (local / "folder").mkdir()
     place.put_bytes("a/x", b"new!")
     with (local / "x").open("rb") as held:
