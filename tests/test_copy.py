@@ -487,6 +487,7 @@ def test_a_half_copied_run_looks_like_one_somebody_works_on(opened):
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "files"])
+@pytest.mark.slow
 def test_killed_it_goes_on(opened, kind):
     """`kill -9` at any moment: the next copy completes it, and nothing is there twice."""
     source, destination = opened("sqlite", "here"), opened(kind, "there")

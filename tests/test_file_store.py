@@ -804,6 +804,7 @@ def test_long_histories(root, store):
 # Many processes
 
 
+@pytest.mark.slow
 def test_eight_processes_fit_in_a_fresh_folder(root):
     """Eight processes with autologging that begin together in a new folder lose no run."""
     code = """

@@ -171,6 +171,7 @@ print(skledger.sklearn.load_model(f"runs:/{sys.argv[2]}/model").C)
 """
 
 
+@pytest.mark.slow
 def test_a_server_that_never_answers_holds_up_nobody(
     proxy,
     mlflow_server,  # noqa: F811
@@ -242,6 +243,7 @@ def test_a_server_that_fails_at_random_gets_everything_once(
     check_fits(mlflow_server, name, 2)
 
 
+@pytest.mark.slow
 def test_one_sync_suffices_for_a_server_that_fails_at_random(
     proxy,
     mlflow_server,  # noqa: F811

@@ -214,6 +214,7 @@ def _paths(kind, **values):
     return [each for each in found if "{" not in each]
 
 
+@pytest.mark.slow
 def test_every_page_of_a_run(made, client):
     """A run is shown with anything in its name, tags, params, metrics, data sets and files."""
     for value, ids in made[1].items():
@@ -259,6 +260,7 @@ def test_every_page_without_a_subject(client):
             assert _ask(client, path).status_code != 500
 
 
+@pytest.mark.slow
 def test_odd_addresses(made, client):
     """What is asked for in the path or the query may be anything."""
     run_id = made[1]["5"][1]

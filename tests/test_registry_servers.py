@@ -73,6 +73,7 @@ def test_autologging_queues_its_registrations(mlflow_server, name):  # noqa: F81
     assert found == [1.0, 2.0, 3.0]
 
 
+@pytest.mark.slow
 def test_a_server_that_is_away(tmp_path, name, caplog):
     """A call says so; `log_model` and autologging keep the registration, in order, until it is back."""
     server = MlflowServer(tmp_path / "server")

@@ -460,6 +460,7 @@ GridSearchCV(tree, {"max_depth": [1, 2, 3]}, cv=3, n_jobs=2, verbose=10).fit(
 """
 
 
+@pytest.mark.slow
 def test_output_of_workers(run_python):
     """What workers print is the same, in whatever order they print it."""
 

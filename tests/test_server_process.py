@@ -301,6 +301,7 @@ def test_asked_twice_it_waits_for_nobody(workers, tmp_path):
     assert not list(tmp_path.rglob("*.tmp"))
 
 
+@pytest.mark.slow
 def test_stopping_under_load_loses_nothing(tmp_path):
     """What was answered with 200 is in the store, whenever the stop came."""
     uri = f"sqlite:///{tmp_path}/s.db"

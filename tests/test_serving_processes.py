@@ -245,6 +245,7 @@ def test_several_workers_answer_and_dead_ones_are_replaced(slow, tmp_path):
         assert server.metrics()["skledger_predicted_rows_total"] > 60
 
 
+@pytest.mark.slow
 def test_a_worker_that_ends_while_it_predicts_is_replaced(slow, tmp_path):
     """Whatever its exit code is; that of a worker that cannot serve the model is no exception."""
     with ScoringServer(slow, tmp_path, "--workers", "2") as server:

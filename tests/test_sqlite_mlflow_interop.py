@@ -199,6 +199,7 @@ def test_searches_have_the_same_answers(tmp_path):
         assert ours == theirs, (text, order)
 
 
+@pytest.mark.slow
 def test_a_new_database_is_exactly_mlflows(tmp_path):
     """Tables, columns, keys and indexes of a new database are those of MLflow's revision."""
     made, theirs = tmp_path / "made.db", tmp_path / "theirs.db"

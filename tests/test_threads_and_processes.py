@@ -70,6 +70,7 @@ SCRIPT = textwrap.dedent(
 )
 
 
+@pytest.mark.slow
 def test_eight_processes_on_a_fresh_file_lose_nothing(tmp_path):
     """All open the same new database at the same moment; every run is there and complete."""
     start = str(time.time() + 8)
