@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-__all__ = ["as_size", "as_uri", "is_uri_given", "json_option", "uri_option"]
+__all__ = ["as_size", "as_uri", "host_and_port", "is_uri_given", "json_option", "uri_option"]
 
 _GIVEN = "skledger.uri"
 
@@ -56,6 +56,22 @@ def uri_option(function: Callable[..., Any]) -> Callable[..., Any]:
 def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add ``--json``."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
+
+
+def host_and_port(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``-h/--host`` and ``-p/--port``, where a command listens."""
+    port = click.option(
+        "-p",
+        "--port",
+        type=click.IntRange(0, 65535),
+        default=5000,
+        show_default=True,
+        help="The port; 0 is any that is free.",
+    )
+    host = click.option(
+        "-h", "--host", default="127.0.0.1", show_default=True, help="Where to listen."
+    )
+    return host(port(function))
 
 
 def as_size(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:

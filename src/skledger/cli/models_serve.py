@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from skledger.cli._options import as_size, uri_option
+from skledger.cli._options import as_size, host_and_port, uri_option
 
 if TYPE_CHECKING:
     from skledger.server.scoring.app import ScoringApp
@@ -73,15 +73,7 @@ def trust_options(function: Any) -> Any:
     context_settings={"help_option_names": ["--help"]},
 )
 @model_option
-@click.option("-h", "--host", default="127.0.0.1", show_default=True, help="Where to listen.")
-@click.option(
-    "-p",
-    "--port",
-    type=click.IntRange(0, 65535),
-    default=5000,
-    show_default=True,
-    help="The port; 0 is any that is free.",
-)
+@host_and_port
 @click.option(
     "-w",
     "--workers",

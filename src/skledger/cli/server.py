@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from skledger.cli._options import as_size
+from skledger.cli._options import as_size, host_and_port
 from skledger.cli._serving import (
     check_reach,
     checked_destination,
@@ -52,15 +52,7 @@ __all__ = ["command"]
     help="Whether clients send files to this server, or write them themselves where the records "
     "say.",
 )
-@click.option("-h", "--host", default="127.0.0.1", show_default=True, help="Where to listen.")
-@click.option(
-    "-p",
-    "--port",
-    type=click.IntRange(0, 65535),
-    default=5000,
-    show_default=True,
-    help="The port; 0 is any that is free.",
-)
+@host_and_port
 @click.option(
     "-w",
     "--workers",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from skledger.tracking.entities import RunStatus, ViewType
 from skledger.tracking.filters import Comparison, Ordering, format_filter
+from skledger.tracking.suggestions import KINDS, keys_in_use, kind_with, similar, told
 
 if TYPE_CHECKING:
     from skledger.server.pages.table_query import TableQuery
@@ -16,10 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["unknown_keys"]
 
-_KINDS = ("metric", "param", "tag")
-#: How many of the newest runs are looked at for the keys there are, how many are told, and
-#: how many of those that have the word in them.
-_ASKED, _TOLD, _MEANT = 200, 6, 3
+#: How many of the newest runs are looked at for the keys there are, and how many are told.
+_ASKED, _TOLD = 200, 6
 
 
 def unknown_keys(store: Store, query: TableQuery) -> list[str]:
@@ -51,7 +49,7 @@ def _statuses(conditions: Sequence[Comparison]) -> Iterator[str]:
 def _keys(store: Store, query: TableQuery, asked: Sequence[Comparison | Ordering]) -> Iterator[str]:
     newest: list[Run] | None = None
     for kind, key in dict.fromkeys((each.kind, each.key) for each in asked):
-        if kind not in _KINDS:
+        if kind not in KINDS:
             continue
         if newest is None:
             newest = store.search_runs(query.ids, "", ViewType.ALL, _ASKED)
@@ -63,21 +61,12 @@ def _keys(store: Store, query: TableQuery, asked: Sequence[Comparison | Ordering
 
 
 def _meant(kind: str, key: str, runs: Sequence[Run]) -> str:
-    known = {
-        each: list(dict.fromkeys(key for run in runs for key in getattr(run.data, f"{each}s")))
-        for each in _KINDS
-    }
-    for other in _KINDS:
-        if key in known[other]:
-            return f"; did you mean {other}s.{key}?"
-    folded = {each.casefold(): each for each in reversed(known[kind])}
-    close = difflib.get_close_matches(key.casefold(), folded, n=1)
-    if close:
-        return f"; did you mean {kind}s.{folded[close[0]]}?"
-    # As in `accuracy` for `accuracy_score_X_test`.
-    within = [each for each in known[kind] if key.casefold() in each.casefold()]
-    if within:
-        return f"; did you mean {' or '.join(f'{kind}s.{each}' for each in within[:_MEANT])}?"
-    own = [each for each in known[kind] if not each.startswith(("mlflow.", "skledger."))]
-    more = f" and {len(own) - _TOLD} more" if len(own) > _TOLD else ""
-    return f"; there are {', '.join(own[:_TOLD])}{more}." if own else "."
+    known = keys_in_use(runs)
+    other = kind_with(key, known)
+    close, within = similar(key, known[kind])
+    if other:
+        return f"; did you mean {other}s.{key}?"
+    if close or within:
+        names = [close] if close else within
+        return f"; did you mean {' or '.join(f'{kind}s.{each}' for each in names)}?"
+    return told(known[kind], _TOLD)
